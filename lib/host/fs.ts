@@ -1,0 +1,70 @@
+/**
+ * The file system as bytes-safe strings, through libc: Deno's own calls refuse names that are not UTF-8. Only what
+ * planning needs; nothing here follows a path on behalf of the sandbox (that is done inside, by descriptor).
+ */
+import { AT, E, R_OK, S, STATX, STATX_FIELD, STATX_SIZE } from "../../ffi/constants.ts";
+import { lastErrno, libc } from "../../ffi/libc.ts";
+import { cString, decodeOs } from "./bytes.ts";
+
+const PATH_MAX = 4096;
+
+export type FileType = "file" | "directory" | "symlink" | "other";
+
+/** What planning asks of a file system; tests give it a made-up one. */
+export interface FileSystem {
+  /** Type of what a path names, a final symlink not followed; undefined when nothing is there or it cannot be seen. */
+  lstat(path: string): FileType | undefined;
+  /** As {@link lstat}, symlinks followed. */
+  stat(path: string): FileType | undefined;
+  /** realpath(3): absolute, without symlinks. A number is the errno of the failure. */
+  realpath(path: string): string | number;
+  /** Target of a symlink; undefined when it is none. */
+  readlink(path: string): string | undefined;
+  readable(path: string): boolean;
+}
+
+function statx(path: string, flags: number): FileType | undefined {
+  const buffer = new Uint8Array(STATX_SIZE);
+  if (libc().statx(AT.FDCWD, cString(path), flags | AT.NO_AUTOMOUNT, STATX.TYPE, buffer) < 0) return undefined;
+  switch (new DataView(buffer.buffer).getUint16(STATX_FIELD.mode, true) & S.IFMT) {
+    case S.IFREG:
+      return "file";
+    case S.IFDIR:
+      return "directory";
+    case S.IFLNK:
+      return "symlink";
+    default:
+      return "other";
+  }
+}
+
+function untilNul(buffer: Uint8Array): string {
+  return decodeOs(buffer.subarray(0, buffer.indexOf(0)));
+}
+
+/** The machine's own file system. */
+export const hostFs: FileSystem = {
+  lstat: (path) => statx(path, AT.SYMLINK_NOFOLLOW),
+  stat: (path) => statx(path, 0),
+  realpath(path) {
+    const buffer = new Uint8Array(PATH_MAX + 1);
+    return libc().realpath(cString(path), buffer) === null ? lastErrno() : untilNul(buffer);
+  },
+  readlink(path) {
+    const buffer = new Uint8Array(PATH_MAX);
+    const length = Number(libc().readlink(cString(path), buffer, BigInt(PATH_MAX)));
+    return length < 0 ? undefined : decodeOs(buffer.subarray(0, length));
+  },
+  readable: (path) => libc().access(cString(path), R_OK) === 0,
+};
+
+/** The working directory (getcwd(2)), or undefined when it has been deleted. */
+export function currentDirectory(): string | undefined {
+  const buffer = new Uint8Array(PATH_MAX + 1);
+  if (libc().getcwd(buffer, BigInt(buffer.length)) === null) return undefined;
+  const path = untilNul(buffer);
+  return path.startsWith("/") ? path : undefined; // "(unreachable)…" is outside our root
+}
+
+/** The errno {@link FileSystem.realpath} gives for a name that is not there. */
+export const NOT_FOUND = -E.NOENT;

@@ -1,0 +1,86 @@
+/**
+ * The Spec: what to run and in what surroundings, as plain JSON. Every command builds one, every engine takes one,
+ * `--explain` prints it and the daemon accepts it. Building a Spec does no I/O.
+ *
+ * Strings that come from the system (paths, arguments, environment) may hold bytes that are not UTF-8; such a byte B
+ * stands in the string as the lone surrogate U+DC00+B (see `lib/host/bytes.ts`).
+ */
+
+/** What a mount puts at its destination. */
+export type MountKind = "bind" | "hide" | "tmp" | "copy" | "overlay";
+
+export interface Mount {
+  /** Where it appears inside. Absolute, normalised, as the user typed it (symlinks not resolved). */
+  dest: string;
+  /** What appears there: a path outside. Absent for `hide` and `tmp`. */
+  source?: string;
+  kind: MountKind;
+  readOnly: boolean;
+  /** Device nodes in it work (otherwise mounted nodev). */
+  devices: boolean;
+  /** A missing source is skipped instead of being an error. */
+  optional: boolean;
+}
+
+/** `none`: loopback only. `host`: the caller's network. The others: outbound through a user-mode stack. */
+export type NetworkMode = "none" | "host" | "auto" | "pasta" | "slirp4netns";
+
+export interface Network {
+  mode: NetworkMode;
+  /** Destinations reachable from inside although the network is closed. */
+  allow: string[];
+}
+
+/** Limits; absent means none. Sizes in bytes, times in seconds. */
+export interface Limits {
+  memoryBytes?: number;
+  pids?: number;
+  /** Processors' worth of time, 0.5 is half of one. */
+  cpus?: number;
+  /** Largest file that may be written (RLIMIT_FSIZE). */
+  fileBytes?: number;
+  /** Wall-clock time for the whole run. */
+  wallSeconds?: number;
+  /** Processor time for each process (RLIMIT_CPU). */
+  cpuSeconds?: number;
+  /** Bytes on stdout and stderr together. */
+  outputBytes?: number;
+  /** Size of the root tmpfs, /tmp included. */
+  tmpBytes: number;
+  /** Size of core files; 0 forbids them. */
+  coreBytes?: number;
+  /** Accept limits that hold for each process only where no cgroup can be had. */
+  bestEffort: boolean;
+}
+
+export interface Spec {
+  /** Program and arguments. */
+  command: string[];
+  /** Complete environment inside. */
+  env: Record<string, string>;
+  /** Working directory inside. `required` makes its absence an error; otherwise HOME, then / is used. */
+  workdir: { path: string; required: boolean };
+  user: { uid: number; gid: number; groups: number[]; name: string; group: string; home: string; shell: string };
+  /** Show uid 0 inside. */
+  mapRoot: boolean;
+  hostname: string;
+  /** `minimal` assembles a root from system directories; `host` starts from the whole host tree, read-write. */
+  root: { kind: "minimal" | "host"; assembleAt: string; etc: boolean; sys: boolean };
+  mounts: Mount[];
+  network: Network;
+  limits: Limits;
+  /** Descriptors above 2 that the target keeps. */
+  keepFds: number[];
+  /** Give regular files on descriptors 0–2 to the target as they are. */
+  rawStdio: boolean;
+  /** Let the target create sandboxes of its own. */
+  nested: boolean;
+  /** Docker/OCI seccomp profile (already parsed JSON); absent means the built-in one. */
+  seccomp?: unknown;
+  /** Where the result object goes: an absolute path, or a descriptor. */
+  result?: { path: string } | { fd: number };
+  /** Print each set-up step on stderr. */
+  verbose: boolean;
+  /** Container image; the namespaces engine takes none. */
+  image?: string;
+}
