@@ -38,16 +38,17 @@ export function failWith(errno: number): number {
 /** Offsets in `struct seccomp_data`; an argument is two 32-bit words, the low one first on both architectures. */
 export const DATA = { number: 0, arch: 4, argument: (index: number) => 16 + 8 * index } as const;
 
-/** The bytes the kernel takes: an array of `struct sock_filter`, little endian. */
-export function encodeBpf(program: readonly Instruction[]): Uint8Array {
-  const bytes = new Uint8Array(program.length * 8);
-  const view = new DataView(bytes.buffer);
+/**
+ * The bytes the kernel takes, an array of `struct sock_filter`, of a program given last instruction first. Both
+ * architectures are little endian, as this process is.
+ */
+export function encodeReversed(program: readonly Instruction[]): Uint8Array {
+  const words = new Uint32Array(program.length * 2);
+  let word = words.length;
   for (let i = 0; i < program.length; i++) {
-    const [code, yes, no, k] = program[i]!;
-    view.setUint16(i * 8, code, true);
-    bytes[i * 8 + 2] = yes;
-    bytes[i * 8 + 3] = no;
-    view.setUint32(i * 8 + 4, k, true);
+    const instruction = program[i]!;
+    words[--word] = instruction[3];
+    words[--word] = instruction[0] | instruction[1] << 16 | instruction[2] << 24;
   }
-  return bytes;
+  return new Uint8Array(words.buffer);
 }

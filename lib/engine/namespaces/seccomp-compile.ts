@@ -1,11 +1,14 @@
 /**
  * Rules about system calls → a classic BPF program. The call is found by binary search, so that an ordinary call costs
  * some ten instructions; since Linux 5.11 the kernel also remembers calls that are allowed whatever their arguments.
+ *
+ * Code is made from its end towards its start, because jumps only go forward: what a jump leads to is then already
+ * there and its distance known. Every `Instruction[]` here is in that reversed order.
  */
 import {
   BPF,
   DATA,
-  encodeBpf,
+  encodeReversed,
   failWith,
   type Instruction,
   MAX_INSTRUCTIONS,
@@ -14,12 +17,17 @@ import {
 import { AUDIT_ARCH, type SeccompArch, X32_BIT } from "../../../ffi/seccomp-default.ts";
 import { CordonError } from "../../errors.ts";
 
-/** A condition on one argument, compared unsigned. `mask` applies to `eq` and `ne`: `(argument & mask) op value`. */
+/**
+ * A condition on one argument, an unsigned number of 64 bits in two halves (plain numbers, because this runs at every
+ * start). The mask applies to `eq` and `ne`: `(argument & mask) op value`.
+ */
 export interface Test {
   argument: number;
   op: "eq" | "ne" | "lt" | "le" | "gt" | "ge";
-  value: bigint;
-  mask?: bigint;
+  high: number;
+  low: number;
+  maskHigh: number;
+  maskLow: number;
 }
 
 /** The verdict (a SECCOMP_RET value) on a call by number when all tests hold. */
@@ -44,7 +52,7 @@ export interface Filter {
 }
 
 const ENOSYS = failWith(38);
-const ALL = 0xffff_ffff_ffff_ffffn;
+const ALL = 0xffffffff;
 
 /** Numbers from `first` on have one verdict, or one piece of code that looks at the arguments. */
 interface Run {
@@ -62,19 +70,20 @@ export function compile(filter: Filter): Uint8Array {
   const runs = findRuns(filter);
   const total = [0];
   for (const run of runs) total.push(total[total.length - 1]! + run.weight);
-  const program: Instruction[] = [
-    [BPF.load, 0, 0, DATA.arch],
-    [BPF.jumpIfEqual, 1, 0, AUDIT_ARCH[filter.arch]],
-    [BPF.return, 0, 0, ENOSYS],
+  const program: Instruction[] = [];
+  search(program, { runs, from: 0, to: runs.length, total });
+  program.push(
     [BPF.load, 0, 0, DATA.number],
-    ...search(runs, { from: 0, to: runs.length, total }),
-  ];
+    [BPF.return, 0, 0, ENOSYS],
+    [BPF.jumpIfEqual, 1, 0, AUDIT_ARCH[filter.arch]],
+    [BPF.load, 0, 0, DATA.arch],
+  );
   if (program.length > MAX_INSTRUCTIONS) {
     throw new CordonError(`Seccomp filter has ${program.length} instructions`, {
       why: `The kernel takes at most ${MAX_INSTRUCTIONS}`,
     });
   }
-  return encodeBpf(program);
+  return encodeReversed(program);
 }
 
 /** The number line from 0 up, cut where the verdict changes. */
@@ -107,79 +116,65 @@ function callVerdict(rules: readonly Rule[], otherwise: number): Run["verdict"] 
   const conditional = always < 0 ? rules : rules.slice(0, always);
   const last = always < 0 ? otherwise : rules[always]!.verdict;
   if (conditional.length === 0) return last;
-  return [...conditional.flatMap(ruleCode), [BPF.return, 0, 0, last]];
-}
-
-/** Tests, then the verdict; a test that fails goes on behind it. */
-function ruleCode(rule: Rule): Instruction[] {
-  let code: Instruction[] = [[BPF.return, 0, 0, rule.verdict]];
-  for (const test of rule.when.toReversed()) code = [...testCode(test, code.length), ...code];
+  const code: Instruction[] = [[BPF.return, 0, 0, last]];
+  for (let i = conditional.length - 1; i >= 0; i--) {
+    const { when, verdict } = conditional[i]!;
+    const end = code.length;
+    code.push([BPF.return, 0, 0, verdict]);
+    for (let t = when.length - 1; t >= 0; t--) pushTest(code, when[t]!, end);
+  }
   return code;
 }
 
-/** Where a comparison leads: on with this test, to the end of it as passed, or out of the rule. */
-type Way = "on" | "pass" | "fail";
-
-/** One test, with `rest` instructions of its rule after it. */
-function testCode(test: Test, rest: number): Instruction[] {
-  const steps: [code: number, yes: Way, no: Way, k: number][] = [];
-  const mask = test.mask ?? ALL;
-  const load = (half: "high" | "low") => {
-    steps.push([BPF.load, "on", "on", DATA.argument(test.argument) + (half === "high" ? 4 : 0)]);
-    const bits = half === "high" ? high(mask) : low(mask);
-    if (bits !== 0xffffffff) steps.push([BPF.and, "on", "on", bits]);
-  };
-  const [hi, lo] = [high(test.value), low(test.value)];
+/** One test; where it fails its rule goes on at `end`, which is a length that `code` had. */
+function pushTest(code: Instruction[], test: Test, end: number): void {
+  const start = code.length;
   if (test.op === "eq" || test.op === "ne") {
-    const [same, different]: [Way, Way] = test.op === "eq" ? ["pass", "fail"] : ["fail", "pass"];
-    if (high(mask) !== 0 || hi !== 0) {
-      load("high");
-      steps.push([BPF.jumpIfEqual, "on", different, hi]);
-    }
-    load("low");
-    steps.push([BPF.jumpIfEqual, same, different, lo]);
-  } else {
-    const [above, below]: [Way, Way] = test.op[0] === "g" ? ["pass", "fail"] : ["fail", "pass"];
-    load("high");
-    steps.push([BPF.jumpIfGreater, above, "on", hi], [BPF.jumpIfEqual, "on", below, hi]);
-    load("low");
-    // gt and le part at "greater", ge and lt at "at least".
-    const code = test.op === "gt" || test.op === "le" ? BPF.jumpIfGreater : BPF.jumpIfAtLeast;
-    steps.push([code, above, below, lo]);
+    const same = test.op === "eq" ? start : end;
+    const different = test.op === "eq" ? end : start;
+    code.push([BPF.jumpIfEqual, code.length - same, code.length - different, test.low]);
+    pushLoad(code, DATA.argument(test.argument), test.maskLow);
+    if (test.maskHigh === 0 && test.high === 0) return;
+    code.push([BPF.jumpIfEqual, 0, code.length - different, test.high]);
+    pushLoad(code, DATA.argument(test.argument) + 4, test.maskHigh);
+    return;
   }
-  return steps.map(([code, yes, no, k], i) => {
-    const left = steps.length - 1 - i;
-    const distance = (way: Way) => way === "on" ? 0 : way === "pass" ? left : left + rest;
-    return [code, distance(yes), distance(no), k];
-  });
+  const above = test.op === "gt" || test.op === "ge" ? start : end;
+  const below = test.op === "gt" || test.op === "ge" ? end : start;
+  // gt and le part at "greater", ge and lt at "at least".
+  const compare = test.op === "gt" || test.op === "le" ? BPF.jumpIfGreater : BPF.jumpIfAtLeast;
+  code.push([compare, code.length - above, code.length - below, test.low]);
+  pushLoad(code, DATA.argument(test.argument), ALL);
+  code.push([BPF.jumpIfEqual, 0, code.length - below, test.high]);
+  code.push([BPF.jumpIfGreater, code.length - above, 0, test.high]);
+  pushLoad(code, DATA.argument(test.argument) + 4, ALL);
 }
 
-function high(value: bigint): number {
-  return Number(value >> 32n);
-}
-
-function low(value: bigint): number {
-  return Number(value & 0xffff_ffffn);
+function pushLoad(code: Instruction[], offset: number, mask: number): void {
+  if (mask !== ALL) code.push([BPF.and, 0, 0, mask]);
+  code.push([BPF.load, 0, 0, offset]);
 }
 
 /** Binary search over `runs[from..to)`; `total[i]` is the weight of all runs before i. */
 function search(
-  runs: readonly Run[],
-  at: { from: number; to: number; total: readonly number[] },
-): Instruction[] {
-  const { from, to, total } = at;
+  program: Instruction[],
+  part: { runs: readonly Run[]; from: number; to: number; total: number[] },
+): void {
+  const { runs, from, to, total } = part;
   if (to - from === 1) {
     const verdict = runs[from]!.verdict;
-    return typeof verdict === "number" ? [[BPF.return, 0, 0, verdict]] : verdict;
+    if (typeof verdict === "number") program.push([BPF.return, 0, 0, verdict]);
+    else for (const instruction of verdict) program.push(instruction);
+    return;
   }
   const half = (total[from]! + total[to]!) / 2;
   let middle = from + 1;
   while (middle < to - 1 && Math.abs(total[middle + 1]! - half) < Math.abs(total[middle]! - half)) middle++;
-  const left = search(runs, { from, to: middle, total });
-  const right = search(runs, { from: middle, to, total });
+  search(program, { runs, from: middle, to, total });
+  const right = program.length;
+  search(program, { runs, from, to: middle, total });
+  const skip = program.length - right;
   const k = runs[middle]!.first;
-  const jump: Instruction[] = left.length <= 255
-    ? [[BPF.jumpIfAtLeast, left.length, 0, k]]
-    : [[BPF.jumpIfAtLeast, 0, 1, k], [BPF.jump, 0, 0, left.length]];
-  return [...jump, ...left, ...right];
+  if (skip <= 255) program.push([BPF.jumpIfAtLeast, skip, 0, k]);
+  else program.push([BPF.jump, 0, 0, skip], [BPF.jumpIfAtLeast, 0, 1, k]);
 }

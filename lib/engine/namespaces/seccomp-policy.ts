@@ -33,31 +33,31 @@ const ENOSYS = failWith(38);
 const EPROTONOSUPPORT = failWith(93);
 const EAFNOSUPPORT = failWith(97);
 
-const LOW = 0xffff_ffffn;
+const LOW = 0xffff_ffff;
 
 /** CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET (clone(2)). */
-const CLONE_NEW = 0x7e02_0000n;
+const CLONE_NEW = 0x7e02_0000;
 /** What unshare(2) may undo without a capability: CLONE_THREAD, FS, FILES, SIGHAND, VM, SYSVSEM. */
-const UNSHARE_FREE = 0x0005_0f00n;
+const UNSHARE_FREE = 0x0005_0f00;
 
 /** Values that personality(2) takes in Docker: Linux, 32-bit, uname 2.6, both, and the question for the present one. */
-const PERSONALITIES = [0n, 0x8n, 0x20000n, 0x20008n, 0xffff_ffffn];
+const PERSONALITIES = [0, 0x8, 0x20000, 0x20008, 0xffff_ffff];
 
-const TIOCSTI = 0x5412n;
-const TIOCLINUX = 0x541cn;
+const TIOCSTI = 0x5412;
+const TIOCLINUX = 0x541c;
 
 const AF_UNIX = 1;
 const AF_INET = 2;
 const AF_INET6 = 10;
 const AF_NETLINK = 16;
-const SOCK_PACKET = 10n;
-const SOCK_TYPE = 0xfn;
-const NETLINK_ROUTE = 0n;
+const SOCK_PACKET = 10;
+const SOCK_TYPE = 0xf;
+const NETLINK_ROUTE = 0;
 
 const RULES: readonly PolicyRule[] = [
   // New namespaces: with a user namespace come all capabilities inside it, and kernel code that expects root.
   { calls: ["clone"], when: [bits(0, CLONE_NEW)], verdict: EPERM, notNested: true },
-  { calls: ["unshare"], when: [bits(0, LOW & ~UNSHARE_FREE)], verdict: EPERM, notNested: true },
+  { calls: ["unshare"], when: [bits(0, ~UNSHARE_FREE >>> 0)], verdict: EPERM, notNested: true },
   { calls: ["setns", "chroot", "pivot_root"], verdict: EPERM, notNested: true },
   // Its flags are in memory, where no filter can look; the C library falls back to clone.
   { calls: ["clone3"], verdict: ENOSYS },
@@ -127,10 +127,10 @@ function socketRules(families: readonly number[]): PolicyRule[] {
   const calls = ["socket", "socketpair"] as const;
   const rules: PolicyRule[] = [
     // The kernel takes this old spelling for AF_PACKET.
-    { calls, when: [is(0, BigInt(AF_INET)), is(1, SOCK_PACKET, SOCK_TYPE)], verdict: EAFNOSUPPORT },
+    { calls, when: [is(0, AF_INET), is(1, SOCK_PACKET, SOCK_TYPE)], verdict: EAFNOSUPPORT },
   ];
   for (const family of families) {
-    const own = is(0, BigInt(family));
+    const own = is(0, family);
     if (family === AF_NETLINK) {
       // Routing is what lists addresses (getifaddrs(3)); the other protocols are for administration.
       rules.push({ calls, when: [own, is(2, NETLINK_ROUTE)], verdict: ALLOW });
@@ -142,11 +142,11 @@ function socketRules(families: readonly number[]): PolicyRule[] {
 }
 
 /** The low 32 bits of the argument, or those of `mask`, are `value`. */
-function is(argument: number, value: bigint, mask = LOW): Test {
-  return { argument, op: "eq", value, mask };
+function is(argument: number, value: number, mask = LOW): Test {
+  return { argument, op: "eq", high: 0, low: value, maskHigh: 0, maskLow: mask };
 }
 
 /** One of these bits is set. */
-function bits(argument: number, mask: bigint): Test {
-  return { argument, op: "ne", value: 0n, mask };
+function bits(argument: number, mask: number): Test {
+  return { argument, op: "ne", high: 0, low: 0, maskHigh: 0, maskLow: mask };
 }
