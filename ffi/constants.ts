@@ -17,6 +17,7 @@ export const E = {
   NOTDIR: -20,
   INVAL: -22,
   NOSPC: -28,
+  PIPE: -32,
   NOSYS: -38,
   LOOP: -40,
 } as const;
@@ -54,7 +55,16 @@ export const AT = {
 } as const;
 
 /** fcntl(2) commands. */
-export const F = { GETFD: 1, SETFD: 2, GETFL: 3, SETFL: 4, ADD_SEALS: 1033, SETPIPE_SZ: 1031 } as const;
+export const F = {
+  GETFD: 1,
+  SETFD: 2,
+  GETFL: 3,
+  SETFL: 4,
+  DUPFD_CLOEXEC: 1030,
+  ADD_SEALS: 1033,
+  SETPIPE_SZ: 1031,
+} as const;
+export const FD_CLOEXEC = 1;
 export const SEAL = { SEAL: 1, SHRINK: 2, GROW: 4, WRITE: 8 } as const;
 
 /** memfd_create(2). */
@@ -90,6 +100,9 @@ export const MNT_DETACH = 2;
 /** mount_setattr(2), open_tree(2), move_mount(2). */
 export const MOUNT_ATTR = { RDONLY: 1, NOSUID: 2, NODEV: 4, NOEXEC: 8 } as const;
 export const OPEN_TREE = { CLONE: 1, CLOEXEC: O.CLOEXEC } as const;
+/** fsconfig(2) commands. */
+export const FSCONFIG = { SET_FLAG: 0, SET_STRING: 1, CMD_CREATE: 6 } as const;
+export const FSOPEN_CLOEXEC = 1, FSMOUNT_CLOEXEC = 1;
 export const MOVE_MOUNT = { F_EMPTY_PATH: 0x4, T_EMPTY_PATH: 0x40 } as const;
 
 /** prctl(2). */

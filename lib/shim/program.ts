@@ -192,10 +192,10 @@ export class Program {
     this.#compute("and", [a, b], to);
   }
   /** Logical shift right. */
-  shr(to: Slot, a: Argument, bits: number): void {
+  shr(to: Slot, a: Argument, bits: number | Slot): void {
     this.#compute("shr", [a, bits], to);
   }
-  shl(to: Slot, a: Argument, bits: number): void {
+  shl(to: Slot, a: Argument, bits: number | Slot): void {
     this.#compute("shl", [a, bits], to);
   }
   /** `to = *(u64 *) pointer` */
@@ -222,7 +222,8 @@ export class Program {
     label.position = this.operations.length;
     return label;
   }
-  goto(label: Label): void {
+  /** A slot as target holds the address of the operation (a subroutine's return). */
+  goto(label: Label | Slot): void {
     this.#compute("beq", [0, 0, label]);
   }
   /** Go to `label` when the condition holds. */

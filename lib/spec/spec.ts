@@ -10,8 +10,10 @@
 export type MountKind = "bind" | "hide" | "tmp" | "copy" | "overlay";
 
 export interface Mount {
-  /** Where it appears inside. Absolute, normalised, as the user typed it (symlinks not resolved). */
+  /** Where it appears inside: absolute, normalised, as typed (symlinks not resolved). */
   dest: string;
+  /** It appears at its source's real path instead (names typed relative, as the original did). */
+  atRealPath?: boolean;
   /** What appears there: a path outside. Absent for `hide` and `tmp`. */
   source?: string;
   kind: MountKind;
@@ -64,8 +66,8 @@ export interface Spec {
   /** Show uid 0 inside. */
   mapRoot: boolean;
   hostname: string;
-  /** `minimal` assembles a root from system directories; `host` starts from the whole host tree, read-write. */
-  root: { kind: "minimal" | "host"; assembleAt: string; etc: boolean; sys: boolean };
+  /** Directory the root is assembled over, and whether it gets an /etc. A mount at `/` takes the root's place. */
+  root: { assembleAt: string; etc: boolean };
   mounts: Mount[];
   network: Network;
   limits: Limits;

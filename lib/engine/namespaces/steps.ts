@@ -1,0 +1,26 @@
+/** What to do to assemble the root, in order: the list that the set-up program carries out. */
+export type Step =
+  /** Put this file system (a host directory) in the root's place. */
+  | { do: "root"; source: string; readOnly: boolean }
+  | { do: "directory"; path: string; mode: number }
+  | { do: "file"; path: string; content: string }
+  | { do: "symlink"; path: string; target: string }
+  /** Recursive bind. `own`: the mount point's path is of our making and cannot lead elsewhere. */
+  | {
+    do: "bind";
+    source: string;
+    dest: string;
+    own: boolean;
+    readOnly: boolean;
+    devices: boolean;
+    /** Skip when the source has gone. */
+    optional: boolean;
+  }
+  | { do: "tmpfs"; dest: string; own: boolean; readOnly: boolean; bytes: number; mode: number }
+  | { do: "overlay"; source: string; dest: string; own: boolean }
+  | { do: "copy"; source: string; dest: string; type: "directory" | "file"; readOnly: boolean }
+  | { do: "devpts"; dest: string }
+  /** The caller's terminal, when there is one, at /dev/console: ttyname(3) finds it there. */
+  | { do: "console"; dest: string }
+  /** A fresh proc, its dangerous parts read-only or covered unless `nested`. */
+  | { do: "proc"; dest: string; nested: boolean };

@@ -1,0 +1,157 @@
+/**
+ * The new root while it is being planned: which of its paths are our own (on the root tmpfs, ours to create) and which
+ * lie inside something mounted. Planning looks at the host and changes nothing.
+ */
+import { posix } from "node:path";
+import { CordonError } from "../../errors.ts";
+import type { FileSystem } from "../../host/fs.ts";
+import type { Step } from "./steps.ts";
+
+/** Something mounted in the new root. `own` areas are empty file systems of ours, in which mount points may be made. */
+export interface Area {
+  dest: string;
+  own: boolean;
+  /** Host path that shows there, for binds. */
+  source?: string;
+  readOnly: boolean;
+}
+
+const MAX_SYMLINKS = 40;
+
+export class RootTree {
+  readonly steps: Step[] = [];
+  readonly #areas: Area[] = [];
+  readonly #made = new Map<string, "directory" | "file" | "symlink">([["/", "directory"]]);
+  readonly #fs: FileSystem;
+
+  constructor(fs: FileSystem, root: Area) {
+    this.#fs = fs;
+    this.#areas.push(root);
+  }
+
+  /** The innermost area that holds `path`. */
+  areaOf(path: string): Area {
+    let best = this.#areas[0]!;
+    for (const area of this.#areas) {
+      if (isBelow(path, area.dest) && area.dest.length >= best.dest.length) best = area;
+    }
+    return best;
+  }
+
+  /** The host path that shows at `path` inside, when it lies in a bind. */
+  hostPath(path: string): string | undefined {
+    const area = this.areaOf(path);
+    if (area.source === undefined) return undefined;
+    return posix.join(area.source, path.slice(area.dest === "/" ? 0 : area.dest.length));
+  }
+
+  /** Notes something mounted; what was made below an empty file system's mount point is covered by it. */
+  addArea(area: Area): void {
+    this.#areas.push(area);
+    if (!area.own) return;
+    for (const path of this.#made.keys()) {
+      if (path !== area.dest && isBelow(path, area.dest)) this.#made.delete(path);
+    }
+  }
+
+  /**
+   * `path` with the host's symlinks resolved as far as it lies on our own ground; each symlink met is made anew inside,
+   * so that both names work (`/u -> /m/home`). What lies inside a bind is left as it is: that is looked up inside, at
+   * the time of mounting, and cannot leave the new root.
+   */
+  canonical(path: string): string {
+    const pending = path.split("/").filter(Boolean);
+    let at = "";
+    let followed = 0;
+    while (pending.length > 0) {
+      const next = `${at}/${pending.shift()!}`;
+      if (!this.areaOf(next).own) return posix.join(next, ...pending);
+      if (this.#made.get(next) !== "directory" && this.#fs.lstat(next) === "symlink") {
+        if (++followed > MAX_SYMLINKS) {
+          throw new CordonError(`mount point ${path} runs through more than ${MAX_SYMLINKS} symlinks`);
+        }
+        const target = this.#fs.readlink(next)!;
+        this.#symlink(next, target);
+        pending.unshift(...posix.resolve(at || "/", target).split("/").filter(Boolean));
+        at = "";
+      } else at = next;
+    }
+    return at || "/";
+  }
+
+  #symlink(path: string, target: string): void {
+    if (this.#made.has(path)) return;
+    this.directory(posix.dirname(path));
+    this.#made.set(path, "symlink");
+    this.steps.push({ do: "symlink", path, target });
+  }
+
+  /** Makes a directory and its parents on our own ground; inside a bind it does nothing. */
+  directory(path: string, mode = 0o755): void {
+    if (this.#made.has(path) || !this.areaOf(path).own) return;
+    this.directory(posix.dirname(path));
+    this.#made.set(path, "directory");
+    this.steps.push({ do: "directory", path, mode });
+  }
+
+  /** Makes a file with this content on our own ground. */
+  file(path: string, content = ""): void {
+    if (this.#made.has(path)) return;
+    this.directory(posix.dirname(path));
+    this.#made.set(path, "file");
+    this.steps.push({ do: "file", path, content });
+  }
+
+  /** A symlink of our own making. */
+  link(path: string, target: string): void {
+    this.#symlink(path, target);
+  }
+
+  /** What was made at a path of our own ground. */
+  typeOf(path: string): "directory" | "file" | "symlink" | undefined {
+    return this.#made.get(path);
+  }
+
+  /**
+   * Makes sure that something of this type stands at `dest` to be mounted on. Tells whether the place is our own, so
+   * that its path can be trusted. A missing place inside a bind is an error: making it would change the host.
+   */
+  mountPoint(dest: string, type: "directory" | "file"): { own: boolean } {
+    const area = this.areaOf(dest);
+    if (area.own) {
+      const made = this.#made.get(dest);
+      if (made && made !== type && dest !== area.dest) throw wrongType(dest, made, type);
+      if (type === "directory") this.directory(dest);
+      else this.file(dest);
+      return { own: true };
+    }
+    if (dest === area.dest) return { own: false };
+    const host = this.hostPath(dest)!;
+    const found = this.#fs.stat(host);
+    if (found === undefined) {
+      throw new CordonError(`mount point ${dest} does not exist inside the mount at ${area.dest}`, {
+        why: `making it would leave ${host} behind on the host`,
+        hint: `${type === "directory" ? "mkdir -p" : "touch"} ${quote(host)}`,
+      });
+    }
+    const isDirectory = found === "directory";
+    if (isDirectory !== (type === "directory")) throw wrongType(dest, found, type);
+    return { own: false };
+  }
+}
+
+function wrongType(dest: string, found: string, wanted: string): CordonError {
+  return new CordonError(`mount point ${dest} is a ${found} and what goes there is a ${wanted}`, {
+    why: "a directory can only be mounted on a directory, a file only on a file",
+  });
+}
+
+/** Whether `path` is `directory` or lies below it. */
+export function isBelow(path: string, directory: string): boolean {
+  return directory === "/" || path === directory || path.startsWith(directory + "/");
+}
+
+/** A word as sh reads it. */
+export function quote(word: string): string {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
+}

@@ -1,0 +1,45 @@
+/** `copy` mounts: cp(1) of the host copies the tree into the sandbox's memory before the old root goes. */
+import { F, O } from "../../../ffi/constants.ts";
+import { fork } from "../kit.ts";
+import type { Assembly } from "./mounts.ts";
+import { openSource } from "./mounts.ts";
+
+/** Fixed descriptors, so that cp's arguments can name them. */
+const FROM_FD = 202, TO_FD = 203;
+
+/** Runs cp from the opened source to the opened place; its failure (no space, unreadable files) is ours. */
+export function copyTree(
+  a: Assembly,
+  step: { source: string; dest: string; type: "directory" | "file" },
+): void {
+  const { p } = a;
+  const from = p.slot(), to = p.slot(), pid = p.slot(), status = p.slot();
+  const child = p.label("cp"), parent = p.label();
+  openSource(a, step.source, from);
+  const flags = (step.type === "directory" ? O.PATH : O.WRONLY) | O.CLOEXEC;
+  p.sys("openat", [a.root, step.dest.slice(1), flags, 0], { into: to, say: `open ${step.dest}` });
+  fork(p, pid, child, { say: "start cp" });
+  p.sys("wait4", [pid, status.address, 0, 0], { say: "wait for cp" });
+  p.goto(parent);
+
+  p.place(child);
+  // dup3 onto itself is an error; the source is opened first, so neither can have the other's number.
+  p.sys("dup3", [from, FROM_FD, 0]);
+  p.sys("dup3", [to, TO_FD, 0]);
+  p.sys("fcntl", [FROM_FD, F.SETFD, 0]);
+  const preserve = step.type === "directory" ? "--preserve=mode,timestamps,links" : "--preserve=mode,timestamps";
+  const args = step.type === "directory"
+    ? [a.cp, "-RP", preserve, "--", `/proc/self/fd/${FROM_FD}/.`, `/proc/self/fd/${TO_FD}/`]
+    : [a.cp, "-L", preserve, "--", `/proc/self/fd/${FROM_FD}`, `/proc/self/fd/${TO_FD}`];
+  p.sys("execve", [a.cp, p.vector(args), p.vector(["LC_ALL=C", "PATH=/usr/bin:/bin"])], { say: `run ${a.cp}` });
+
+  p.place(parent);
+  p.if([status, "!=", 0], () => {
+    const text = `cordon: copy ${step.source}: cp failed, see above\n`;
+    p.sys("write", [2, text, new TextEncoder().encode(text).length], { fail: "ignore" });
+    p.exit(125);
+  });
+  p.sys("close", [from]);
+  p.sys("close", [to]);
+}
+

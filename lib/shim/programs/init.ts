@@ -1,0 +1,185 @@
+/**
+ * Init: pid 1 of the sandbox. It assembles everything, gives up every privilege, and only then starts the target, which
+ * has the same user id and could otherwise rewrite it through /proc/1/mem. Its own death ends all inside.
+ */
+import {
+  AF,
+  CLOCK_MONOTONIC,
+  CLONE,
+  IOCTL,
+  POLL,
+  PR,
+  SECCOMP,
+  SFD_CLOEXEC,
+  SIG,
+  SIGSET,
+  SOCK,
+  TFD_CLOEXEC,
+  W,
+} from "../../../ffi/constants.ts";
+import { EXIT } from "../../errors.ts";
+import { encodeOs } from "../../host/bytes.ts";
+import { fork, ifPolled, pollWord, writeTo } from "../kit.ts";
+import type { Program, Slot } from "../program.ts";
+import { assembleRoot } from "./mounts.ts";
+import { dropCapabilities } from "./privileges.ts";
+import { REPORT, type Shared } from "./sandbox.ts";
+
+const SIGINFO_SIZE = 128;
+
+export function initProcess(s: Shared): void {
+  const { p, plan } = s;
+  const t = p.slot(), target = p.slot(), dead = p.label("monitor is gone"), alive = p.label();
+  p.place(s.initLabel);
+  p.sys("close", [s.control.write]);
+  p.sys("close", [s.report.read]);
+  p.sys("prctl", [PR.SET_PDEATHSIG, SIG.KILL]);
+  // The monitor may have died before the line above; then the pipe's end is already there.
+  const early = p.words(0);
+  pollWord(p, early.cell(), s.control.read);
+  p.sys("ppoll", [early, 1, p.words(0, 0), 0, SIGSET]);
+  ifPolled(p, early, POLL.HUP, dead);
+  p.goto(alive);
+  p.place(dead);
+  p.exit(EXIT.cordon);
+  p.place(alive);
+  rename(s);
+
+  identity(s);
+  for (const file of plan.cgroup?.joinFiles ?? []) writeTo(p, file, "0");
+  p.sys("unshare", [CLONE.NEWCGROUP], { say: "create a cgroup namespace" });
+  p.sys("sethostname", [plan.hostname, encodeOs(plan.hostname).length], { say: `set hostname ${plan.hostname}` });
+  if (plan.ownNetwork) loopbackUp(p);
+  assembleRoot(p, plan.steps, plan);
+
+  // Out of the caller's process group; on a terminal still in its session, to be able to hand the terminal on.
+  p.if([s.onTerminal, "!=", 0], () => p.sys("setpgid", [0, 0]), () => p.sys("setsid", []));
+  dropCapabilities(p);
+  p.sys("prctl", [PR.SET_NO_NEW_PRIVS, 1, 0, 0, 0], { say: "set no_new_privs" });
+  const filter = p.words(plan.seccomp.length / 8, p.bytes(plan.seccomp));
+  p.sys("seccomp", [SECCOMP.SET_MODE_FILTER, SECCOMP.FLAG_SPEC_ALLOW, filter], { say: "install the seccomp filter" });
+  p.sys("prctl", [PR.SET_DUMPABLE, 0, 0, 0, 0]);
+
+  fork(p, target, s.targetLabel, { say: "start the target" });
+  p.if([s.onTerminal, "!=", 0], () => giveTerminal(s, target));
+  p.sys("close_range", [0, 2, 0]);
+  for (const fd of plan.keepFds) p.sys("close", [fd]);
+  serve(s, target, t);
+}
+
+/** Our name in process lists: the argument vector lies where the kernel put it, at the first stack pointer. */
+function rename(s: Shared): void {
+  const { p } = s;
+  p.sys("prctl", [PR.SET_NAME, "cordon-init"]);
+  // "cordon-monitor" has room for "cordon-init"; the interpreter's first word held the stack pointer at start.
+  const at = p.slot();
+  p.add(at, s.stack, 8);
+  p.load(at, at);
+  const name = encodeOs("cordon-init\0\0\0\0\0");
+  const view = new DataView(name.buffer);
+  p.store(at, view.getBigUint64(0, true));
+  p.add(at, at, 6); // the last 8 of the 14 bytes there are
+  p.store(at, view.getBigUint64(6, true));
+}
+
+/** Maps the caller to itself (or to root). The kernel wants setgroups(2) denied first: user_namespaces(7). */
+function identity({ p, plan }: Shared): void {
+  writeTo(p, "/proc/self/setgroups", "deny");
+  writeTo(p, "/proc/self/uid_map", `${plan.insideUid} ${plan.uid} 1`);
+  writeTo(p, "/proc/self/gid_map", `${plan.insideGid} ${plan.gid} 1`);
+}
+
+/** SIOCSIFFLAGS with IFF_UP on `lo`: netdevice(7). */
+function loopbackUp(p: Program): void {
+  const socket = p.slot(), request = p.buffer(40);
+  const name = 0x6f6cn, up = 1n; // "lo", IFF_UP
+  p.set(request.cell(0), name);
+  p.set(request.cell(16), up);
+  p.sys("socket", [AF.INET, SOCK.DGRAM | SOCK.CLOEXEC, 0], { into: socket, say: "open a socket" });
+  p.sys("ioctl", [socket, IOCTL.SIOCSIFFLAGS, request], { say: "bring lo up" });
+  p.sys("close", [socket]);
+}
+
+/** Both parent and child do this, whoever runs first: the terminal must be the target's before it reads. */
+export function giveTerminal(s: Shared, pid: Slot): void {
+  const { p } = s;
+  const group = p.buffer(8);
+  p.sys("setpgid", [pid, pid], { fail: "ignore" }); // EACCES once the target has called exec: it did this itself
+  p.set(group.cell(), pid);
+  p.sys("ioctl", [s.terminal, IOCTL.TIOCSPGRP, group], { fail: "ignore" });
+}
+
+/** Waits: for children, for the wall clock, for what the monitor passes on. */
+function serve(s: Shared, target: Slot, t: Slot): void {
+  const { p, plan } = s;
+  const signals = p.slot(), clock = p.slot(-1), info = p.buffer(SIGINFO_SIZE), polled = p.words(0, 0, 0xffffffff);
+  const onlyChild = p.slot(1n << BigInt(SIG.CHLD - 1));
+  p.sys("signalfd4", [-1, onlyChild.address, SIGSET, SFD_CLOEXEC], { into: signals });
+  pollWord(p, polled.cell(0), signals);
+  pollWord(p, polled.cell(8), s.control.read);
+  if (plan.wallSeconds !== undefined) {
+    const whole = Math.floor(plan.wallSeconds), nano = Math.round((plan.wallSeconds - whole) * 1e9);
+    // A timer descriptor, not SIGALRM: the target could send us that.
+    p.sys("timerfd_create", [CLOCK_MONOTONIC, TFD_CLOEXEC], { into: clock, say: "make a timer" });
+    p.sys("timerfd_settime", [clock, 0, p.words(0, 0, whole, nano), 0], { say: "start the timer" });
+    pollWord(p, polled.cell(16), clock);
+  }
+  const report = p.slot(), kind = p.slot(), status = p.slot(), who = p.slot();
+  const send = () => {
+    p.shl(report, status, 32);
+    p.add(report, report, kind);
+    p.sys("write", [s.report.write, report.address, 8], { fail: "ignore" });
+  };
+  p.loop((_, again) => {
+    const children = p.label("children"), time = p.label("time"), passed = p.label("passed on");
+    p.sys("ppoll", [polled, 3, 0, 0, SIGSET], { fail: again });
+    ifPolled(p, polled.plus(16), POLL.IN, time);
+    ifPolled(p, polled.plus(0), POLL.IN, children);
+    ifPolled(p, polled.plus(8), POLL.IN | POLL.HUP, passed);
+    p.goto(again);
+
+    p.place(time);
+    p.set(kind, REPORT.timeout);
+    p.set(status, 0);
+    send();
+    p.exit(EXIT.timeout);
+
+    p.place(children);
+    p.sys("read", [signals, info, SIGINFO_SIZE], { fail: again });
+    p.loop((none, more) => {
+      p.sys("wait4", [-1, status.address, W.NOHANG | W.UNTRACED, 0], { into: who, fail: none });
+      p.and(status, status, 0xffffffff);
+      p.when([who, "==", 0], none);
+      p.when([who, "!=", target], more);
+      p.and(t, status, 0xff);
+      p.if([t, "==", 0x7f], () => {
+        p.set(kind, REPORT.stopped);
+        p.shr(status, status, 8);
+        send();
+        p.goto(more);
+      });
+      p.set(kind, REPORT.exited);
+      send();
+      p.exit(0);
+    });
+    p.goto(again);
+
+    p.place(passed);
+    passSignal(s, target, again);
+    p.goto(again);
+  });
+}
+
+/** One word from the monitor: the signal goes to the target's process group. */
+function passSignal(s: Shared, target: Slot, again: ReturnType<Program["label"]>): void {
+  const { p } = s;
+  const word = p.slot(), n = p.slot(), signal = p.slot(), foreground = p.slot(), group = p.slot();
+  p.sys("read", [s.control.read, word.address, 8], { into: n, fail: again });
+  p.if([n, "==", 0], () => p.exit(EXIT.cordon));
+  p.and(signal, word, 0xff);
+  p.shr(foreground, word, 8);
+  p.if([signal, "==", SIG.CONT], () => p.if([foreground, "!=", 0], () => giveTerminal(s, target)));
+  p.if([signal, "==", SIG.TSTP], () => p.set(signal, SIG.STOP)); // an orphaned group would ignore TSTP
+  p.sub(group, 0, target);
+  p.sys("kill", [group, signal], { fail: "ignore" }); // ESRCH: it has just ended, which is reported next
+}

@@ -1,0 +1,234 @@
+/**
+ * The monitor: the process the caller started. It enters no namespace and keeps the caller's credentials, process group
+ * and terminal, so that to the caller it *is* the target: same pid, same signals, same status.
+ */
+import {
+  AT,
+  CLOCK_MONOTONIC,
+  CLONE,
+  F,
+  IOCTL,
+  POLL,
+  PR,
+  RLIMIT,
+  SFD_CLOEXEC,
+  SIG,
+  SIG_BLOCK,
+  SIG_UNBLOCK,
+  SIGSET,
+  W,
+} from "../../../ffi/constants.ts";
+import { EXIT } from "../../errors.ts";
+import { fork, ifPolled, pipe, pollWord, tell } from "../kit.ts";
+import type { Slot } from "../program.ts";
+import { closeAllBut, openMissing, prepareStdio, type Pumps, PUMP_LIMIT } from "./stdio.ts";
+import { outcome, prepareResult, REASON } from "./result.ts";
+import { REPORT, type Shared } from "./sandbox.ts";
+
+const TERMIOS_SIZE = 64;
+const SIGINFO_SIZE = 128;
+
+/** Appends the monitor's operations; they are the program's first. */
+export function monitor(s: Shared): void {
+  const { p, plan } = s;
+  const startTime = p.buffer(16), initPid = p.slot(), ownGroup = p.buffer(8), termios = p.buffer(TERMIOS_SIZE);
+  const status = p.slot(), reason = p.slot(REASON.exited), word = p.slot(), signal = p.slot(), t = p.slot();
+  const finish = p.label("finish");
+
+  p.set(s.stack, p.errno); // before any call fails
+  p.sys("rt_sigprocmask", [SIG_BLOCK, s.allSignals.address, s.callerMask.address, SIGSET]);
+  p.sys("prctl", [PR.SET_NAME, "cordon-monitor"]);
+  openMissing(p);
+  closeAllBut(p, plan);
+  const result = prepareResult(p, plan);
+  p.sys("clock_gettime", [CLOCK_MONOTONIC, startTime]);
+  findTerminal(s, ownGroup, termios);
+  if (plan.clearGroups) p.sys("setgroups", [0, 0], { say: "leave the supplementary groups" });
+  const pumps = prepareStdio(s);
+  pipe(p, s.control, "make a pipe to init");
+  pipe(p, s.report, "make a pipe from init");
+
+  const namespaces = CLONE.NEWUSER | CLONE.NEWNS | CLONE.NEWPID | CLONE.NEWIPC | CLONE.NEWUTS |
+    (plan.ownNetwork ? CLONE.NEWNET : 0);
+  fork(p, initPid, s.initLabel, { flags: namespaces, say: "create namespaces" });
+
+  p.sys("close", [s.control.read]);
+  p.sys("close", [s.report.write]);
+  const complain = keepForComplaints(s);
+  // Whoever reads our output must see its end when the target closes it.
+  p.sys("close_range", [0, 2, 0]);
+  for (const fd of plan.keepFds) p.sys("close", [fd]);
+
+  const signals = p.slot(), info = p.buffer(SIGINFO_SIZE), polled = p.words(0, 0);
+  p.sys("signalfd4", [-1, s.allSignals.address, SIGSET, SFD_CLOEXEC], { into: signals });
+  pollWord(p, polled.cell(0), signals);
+  pollWord(p, polled.cell(8), s.report.read);
+  p.loop((_, again) => {
+    const reported = p.label("reported");
+    p.sys("ppoll", [polled, 2, 0, 0, SIGSET], { fail: again });
+    ifPolled(p, polled.plus(8), POLL.IN | POLL.HUP, reported);
+    p.sys("read", [signals, info, SIGINFO_SIZE], { fail: again });
+    p.field(signal, info, 32);
+    p.if([signal, "==", SIG.CHLD], () => {
+      watchPump(s, { pumps, initPid, reason, again });
+      p.goto(again);
+    });
+    forward(s, signal, ownGroup.cell());
+    p.goto(again);
+
+    p.place(reported);
+    p.sys("read", [s.report.read, word.address, 8], { into: t, fail: again });
+    p.when([t, "==", 0], finish);
+    p.shr(status, word, 32);
+    p.and(word, word, 0xff);
+    p.if([word, "==", REPORT.stopped], () => {
+      stopWith(s, status, ownGroup.cell());
+      p.goto(again);
+    });
+    p.if([word, "==", REPORT.timeout], () => p.set(reason, REASON.timeout));
+    p.set(word, REPORT.exited); // status and reason are known; only the end of init is left to wait for
+    p.goto(finish);
+  });
+
+  p.place(finish);
+  const usage = p.buffer(144), initStatus = p.slot(), gone = p.label();
+  // Returns when nothing is left inside: the kernel ends the whole namespace with its pid 1.
+  p.sys("wait4", [initPid, initStatus.address, 0, usage], { fail: gone });
+  p.place(gone);
+  p.if([reason, "==", REASON.exited], () =>
+    p.if([word, "!=", REPORT.exited], () => {
+      p.set(reason, REASON.cordon);
+      p.and(t, initStatus, 0x7f);
+      p.if([t, "!=", 0], () => tell(p, "the sandbox's init was killed from outside", complain));
+    }));
+  for (const pid of pumps.pids) p.sys("wait4", [pid, initStatus.address, 0, 0], { fail: "ignore" });
+  p.if([s.terminal, ">=", 0], () => {
+    p.sys("ioctl", [s.terminal, IOCTL.TCSETSW, termios], { fail: "ignore" });
+    p.sys("ioctl", [s.terminal, IOCTL.TIOCSPGRP, ownGroup], { fail: "ignore" });
+  });
+  outcome(p, plan, { result, reason, status, usage, startTime });
+  for (const directory of plan.cgroup?.removeDirs ?? []) removeDirectory(s, directory);
+  leave(s, reason, status);
+}
+
+/**
+ * A terminal on stdin and stdout with our process group in its foreground: the target gets a foreground group of its
+ * own there. Anything else: a session without a terminal.
+ */
+function findTerminal(s: Shared, ownGroup: ReturnType<Shared["p"]["buffer"]>, termios: typeof ownGroup): void {
+  const { p } = s;
+  const none = p.label("no terminal"), foreground = p.slot(), group = p.slot();
+  p.sys("getpgid", [0], { into: group });
+  p.set(ownGroup.cell(), group);
+  p.sys("ioctl", [0, IOCTL.TCGETS, termios], { fail: none });
+  p.sys("ioctl", [1, IOCTL.TCGETS, p.buffer(TERMIOS_SIZE)], { fail: none });
+  const now = p.buffer(8);
+  p.sys("ioctl", [0, IOCTL.TIOCGPGRP, now], { fail: none });
+  p.field(foreground, now, 32);
+  p.when([foreground, "!=", group], none);
+  p.sys("fcntl", [0, F.DUPFD_CLOEXEC, 3], { into: s.terminal, say: "keep the terminal" });
+  p.set(s.onTerminal, 1);
+  p.place(none);
+}
+
+/** Stderr stays open in the monitor only where that delays nobody's end of file: on a terminal. */
+function keepForComplaints(s: Shared): Slot {
+  const { p } = s;
+  const fd = p.slot(-1), none = p.label();
+  p.sys("ioctl", [2, IOCTL.TCGETS, p.buffer(TERMIOS_SIZE)], { fail: none });
+  p.sys("fcntl", [2, F.DUPFD_CLOEXEC, 3], { into: fd, fail: "ignore" });
+  p.place(none);
+  return fd;
+}
+
+/** Passes a signal on to init, once, with the word whether our group has the terminal. */
+function forward(s: Shared, signal: Slot, ownGroup: Slot): void {
+  const { p } = s;
+  const word = p.slot(), foreground = p.slot(), now = p.buffer(8), send = p.label("send");
+  p.set(word, signal);
+  p.when([s.terminal, "<", 0], send);
+  p.sys("ioctl", [s.terminal, IOCTL.TIOCGPGRP, now], { fail: send });
+  p.field(foreground, now, 32);
+  p.if([foreground, "==", ownGroup], () => p.add(word, word, 0x100));
+  p.place(send);
+  p.sys("write", [s.control.write, word.address, 8], { fail: "ignore" }); // init is ending: its report follows
+}
+
+/**
+ * The target stopped: stop the same way, so that the caller's shell sees its job stop. The signal is raised while
+ * blocked and then let in; where the kernel discards it (an orphaned group) we go on at once and so does the target.
+ */
+function stopWith(s: Shared, signal: Slot, ownGroup: Slot): void {
+  const { p } = s;
+  const pid = p.slot(), mask = p.slot(), bit = p.slot();
+  p.sys("getpid", [], { into: pid });
+  p.sys("kill", [pid, signal]);
+  p.sub(bit, signal, 1);
+  p.shl(mask, 1, bit);
+  p.sys("rt_sigprocmask", [SIG_UNBLOCK, mask.address, 0, SIGSET]);
+  p.sys("rt_sigprocmask", [SIG_BLOCK, s.allSignals.address, 0, SIGSET]);
+  // Back again. The SIGCONT that woke us is taken here, so that the target gets exactly one.
+  const wake = p.slot(1n << BigInt(SIG.CONT - 1)), again = p.slot(SIG.CONT), info = p.buffer(SIGINFO_SIZE);
+  p.sys("rt_sigtimedwait", [wake.address, info, p.words(0, 0), SIGSET], { fail: "ignore" });
+  forward(s, again, ownGroup);
+}
+
+interface PumpWatch {
+  pumps: Pumps;
+  initPid: Slot;
+  reason: Slot;
+  again: ReturnType<Shared["p"]["label"]>;
+}
+
+/** A pump that ended with {@link PUMP_LIMIT} met the output limit: the sandbox ends. */
+function watchPump(s: Shared, { pumps, initPid, reason, again }: PumpWatch): void {
+  const { p } = s;
+  if (!pumps.output) return;
+  const status = p.slot(), who = p.slot();
+  p.sys("wait4", [pumps.output, status.address, W.NOHANG, 0], { into: who, fail: again });
+  p.when([who, "==", 0], again);
+  p.when([status, "!=", PUMP_LIMIT << 8], again);
+  p.set(reason, REASON.output);
+  p.sys("kill", [initPid, SIG.KILL], { fail: "ignore" });
+}
+
+/** rmdir(2) of a cgroup: its last process may still be on its way out. */
+function removeDirectory(s: Shared, path: string): void {
+  const { p } = s;
+  const tries = p.slot(), wait = p.label("wait"), done = p.label("removed");
+  p.set(tries, 0);
+  p.loop((leaveLoop) => {
+    p.sys("unlinkat", [AT.FDCWD, path, AT.REMOVEDIR], { fail: wait });
+    p.goto(done);
+    p.place(wait);
+    p.add(tries, tries, 1);
+    p.when([tries, ">=", 100], leaveLoop);
+    p.sys("nanosleep", [p.words(0, 5_000_000), 0], { fail: "ignore" });
+  });
+  p.place(done);
+}
+
+/** Ends as the target ended: same status, or death by the same signal without a core. */
+function leave(s: Shared, reason: Slot, status: Slot): void {
+  const { p } = s;
+  const t = p.slot(), signal = p.slot(), pid = p.slot(), mask = p.slot(), bit = p.slot();
+  p.if([reason, "==", REASON.timeout], () => p.exit(EXIT.timeout));
+  p.if([reason, "==", REASON.cordon], () => p.exit(EXIT.cordon));
+  p.if([reason, "==", REASON.output], () => p.exit(EXIT.killed));
+  p.if([reason, "==", REASON.memory], () => p.exit(EXIT.killed));
+  p.and(signal, status, 0x7f);
+  p.if([signal, "==", 0], () => {
+    p.shr(t, status, 8);
+    p.exit(t);
+  });
+  p.sys("prlimit64", [0, RLIMIT.CORE, p.words(0, 0), 0], { fail: "ignore" });
+  p.sys("rt_sigaction", [signal, p.buffer(32), 0, SIGSET], { fail: "ignore" });
+  p.sys("getpid", [], { into: pid });
+  p.sys("kill", [pid, signal], { fail: "ignore" });
+  p.sub(bit, signal, 1);
+  p.shl(mask, 1, bit);
+  p.sys("rt_sigprocmask", [SIG_UNBLOCK, mask.address, 0, SIGSET], { fail: "ignore" });
+  p.add(t, signal, 128);
+  p.exit(t);
+}
+

@@ -1,0 +1,428 @@
+/**
+ * Carries out the steps that assemble the root, inside the new namespaces, and makes it the root. Every source is opened
+ * again here without following symlinks and mounted by descriptor; every destination is looked up within the new root.
+ */
+import {
+  AT,
+  E,
+  FSCONFIG,
+  FSMOUNT_CLOEXEC,
+  FSOPEN_CLOEXEC,
+  MNT_DETACH,
+  MOUNT_ATTR,
+  MOVE_MOUNT,
+  MS,
+  O,
+  OPEN_TREE,
+  openFlags,
+  RESOLVE,
+} from "../../../ffi/constants.ts";
+import type { Step } from "../../engine/namespaces/steps.ts";
+import { isBelow } from "../../engine/namespaces/tree.ts";
+import { encodeOs } from "../../host/bytes.ts";
+import type { Address, Argument, Program, Slot } from "../program.ts";
+import { copyTree } from "./copy.ts";
+
+export interface MountOptions {
+  /** Directory the root is assembled over; it is covered in the sandbox's namespace only. */
+  assembleAt: string;
+  /** Size of the root tmpfs. */
+  tmpBytes: number;
+  /** Path of cp(1) outside. */
+  cp: string;
+}
+
+const TREE = AT.EMPTY_PATH | AT.RECURSIVE;
+const PAGE = 4096;
+/** Inodes of a tmpfs: one for each page it may hold, and enough for mount points in a small one. */
+const MIN_INODES = 1024;
+const MOUNT_ATTR_SIZE = 32;
+
+/** What the single steps share. */
+export interface Assembly {
+  p: Program;
+  /** The new root, and the directory of the host that it covers. */
+  root: Slot;
+  base: Slot;
+  assembleAt: string;
+  /** struct open_how for sources and for destinations. */
+  sourceHow: Address;
+  destHow: Address;
+  /** Program that copies trees (`copy` mounts). */
+  cp: string;
+}
+
+/** Appends the operations that assemble the root and pivot into it. */
+export function assembleRoot(p: Program, steps: Step[], options: MountOptions): void {
+  const { assembleAt } = options;
+  const how = (resolve: number) => p.words(O.PATH | O.CLOEXEC, 0, resolve);
+  const a: Assembly = {
+    p,
+    root: p.slot(),
+    base: p.slot(),
+    assembleAt,
+    sourceHow: how(RESOLVE.NO_SYMLINKS | RESOLVE.NO_MAGICLINKS),
+    destHow: how(RESOLVE.IN_ROOT),
+    cp: options.cp,
+  };
+  p.sys("mount", ["none", "/", 0, MS.REC | MS.PRIVATE, 0], { say: "make mount propagation private" });
+
+  // A source that contains the place of assembly is opened before that is covered.
+  const early = new Map<Step, Slot>();
+  for (const step of steps) {
+    if ("source" in step && (step.do === "root" || step.do === "bind") && isBelow(assembleAt, step.source)) {
+      early.set(step, cloneTree(a, step));
+    }
+  }
+  const flags = O.PATH | openFlags(p.arch).DIRECTORY | O.CLOEXEC;
+  p.sys("openat", [AT.FDCWD, assembleAt, flags, 0], { into: a.base, say: `open ${assembleAt}` });
+  if (steps.some((s) => s.do === "overlay")) scratch(a, options.tmpBytes);
+  const whole = steps.find((s) => s.do === "root");
+  if (whole) p.set(a.root, early.get(whole) ?? cloneTree(a, whole));
+  else tmpfs(a, a.root, { bytes: options.tmpBytes, mode: 0o755 });
+  const onto = [a.root, "", a.base, "", MOVE_MOUNT.F_EMPTY_PATH | MOVE_MOUNT.T_EMPTY_PATH];
+  p.sys("move_mount", onto, { say: `mount the new root on ${assembleAt}` });
+
+  const readOnlyAtEnd: { fd: Slot; dest: string }[] = [];
+  for (const step of steps) apply(a, step, { steps, early, readOnlyAtEnd });
+  for (const { fd, dest } of readOnlyAtEnd) readOnly(a, fd, dest);
+
+  p.sys("fchdir", [a.root], { say: "enter the new root" });
+  p.sys("pivot_root", [".", "."], { say: "make it the root" });
+  p.sys("umount2", [".", MNT_DETACH], { say: "detach the old root" });
+  p.sys("chdir", ["/"]);
+}
+
+interface Pending {
+  steps: Step[];
+  early: Map<Step, Slot>;
+  readOnlyAtEnd: { fd: Slot; dest: string }[];
+}
+
+function apply(a: Assembly, step: Step, pending: Pending): void {
+  const { p } = a;
+  switch (step.do) {
+    case "root":
+      return;
+    case "directory":
+      p.sys("mkdirat", [a.root, relative(step.path), step.mode & 0o777], {
+        say: `make directory ${step.path}`,
+      });
+      if (step.mode & 0o7000) p.sys("fchmodat", [a.root, relative(step.path), step.mode]);
+      return;
+    case "file":
+      return makeFile(a, step.path, step.content);
+    case "symlink":
+      p.sys("symlinkat", [step.target, a.root, relative(step.path)], { say: `make symlink ${step.path}` });
+      return;
+    case "bind":
+      return bindMount(a, step, pending.early.get(step));
+    case "tmpfs": {
+      const fd = p.slot();
+      tmpfs(a, fd, step);
+      attach(a, fd, step);
+      // What is mounted inside later needs its mount points made first.
+      const inner = pending.steps.some((s) => s !== step && "dest" in s && isBelow(s.dest, step.dest));
+      if (step.readOnly && inner) pending.readOnlyAtEnd.push({ fd, dest: step.dest });
+      else {
+        if (step.readOnly) readOnly(a, fd, step.dest);
+        p.sys("close", [fd]);
+      }
+      return;
+    }
+    case "overlay":
+      return overlay(a, step);
+    case "copy":
+      copyTree(a, step);
+      if (step.readOnly) sealCopy(a, step.dest);
+      return;
+    case "devpts": {
+      const fd = p.slot();
+      const options: [string, string?][] = [["newinstance"], ["ptmxmode", "0666"], ["mode", "0620"]];
+      fileSystem(a, fd, { type: "devpts", options, attributes: MOUNT_ATTR.NOSUID | MOUNT_ATTR.NOEXEC });
+      attach(a, fd, { dest: step.dest, own: true });
+      p.sys("close", [fd]);
+      return;
+    }
+    case "console":
+      return consoleDevice(a, step.dest);
+    case "proc":
+      return proc(a, step);
+  }
+}
+
+// ---------------------------------------------------------------------------------------------------- pieces
+
+/** Paths in the new root are relative to its descriptor. */
+function relative(path: string): string {
+  return path === "/" ? "." : path.slice(1);
+}
+
+function makeFile(a: Assembly, path: string, content: string): void {
+  const { p } = a;
+  const fd = p.slot();
+  const flags = O.WRONLY | O.CREAT | O.CLOEXEC | openFlags(p.arch).NOFOLLOW;
+  p.sys("openat", [a.root, relative(path), flags, 0o644], { into: fd, say: `make ${path}` });
+  if (content !== "") {
+    p.sys("write", [fd, p.string(content), encodeOs(content).length], { say: `write ${path}` });
+  }
+  p.sys("close", [fd]);
+}
+
+/** Opens a source without following any symlink: one that was swapped in since planning is an error. */
+export function openSource(a: Assembly, source: string, fd: Slot): void {
+  const [directory, path] = source !== a.assembleAt && isBelow(source, a.assembleAt) && a.assembleAt !== "/"
+    ? [a.base, source.slice(a.assembleAt.length + 1)]
+    : [AT.FDCWD, source];
+  a.p.sys("openat2", [directory, path, a.sourceHow, 24], { into: fd, say: `open ${source}` });
+}
+
+/** A detached copy of the mounts at a source. */
+function cloneTree(a: Assembly, step: { do: string; source: string; readOnly: boolean; devices?: boolean }): Slot {
+  const { p } = a;
+  const fd = p.slot(), tree = p.slot();
+  openSource(a, step.source, fd);
+  p.sys("open_tree", [fd, "", OPEN_TREE.CLONE | OPEN_TREE.CLOEXEC | TREE], {
+    into: tree,
+    say: `take ${step.source}`,
+  });
+  p.sys("close", [fd]);
+  const attributes = MOUNT_ATTR.NOSUID | (step.readOnly ? MOUNT_ATTR.RDONLY : 0) |
+    (step.devices ? 0 : MOUNT_ATTR.NODEV);
+  setAttributes(a, tree, { attributes, recursive: true, say: `set the mount flags of ${step.source}` });
+  return tree;
+}
+
+function setAttributes(
+  a: Assembly,
+  fd: Slot,
+  { attributes, recursive, say }: { attributes: number; recursive: boolean; say: string },
+): void {
+  const flags = recursive ? TREE : AT.EMPTY_PATH;
+  a.p.sys("mount_setattr", [fd, "", flags, a.p.words(attributes, 0, 0, 0), MOUNT_ATTR_SIZE], { say });
+}
+
+function readOnly(a: Assembly, fd: Slot, dest: string): void {
+  setAttributes(a, fd, { attributes: MOUNT_ATTR.RDONLY, recursive: false, say: `make ${dest} read-only` });
+}
+
+function bindMount(a: Assembly, step: Step & { do: "bind" }, early: Slot | undefined): void {
+  const { p } = a;
+  if (step.optional && !early) {
+    const gone = p.label("gone"), there = p.label("there"), probe = p.slot();
+    p.sys("openat2", [AT.FDCWD, step.source, a.sourceHow, 24], { into: probe, fail: gone });
+    p.sys("close", [probe]);
+    p.goto(there);
+    const after = p.label("after");
+    p.place(gone);
+    p.when([p.errno, "==", E.NOENT], after);
+    p.place(there);
+    const tree = cloneTree(a, step);
+    attach(a, tree, step);
+    p.sys("close", [tree]);
+    p.place(after);
+    return;
+  }
+  const tree = early ?? cloneTree(a, step);
+  attach(a, tree, step);
+  p.sys("close", [tree]);
+}
+
+/**
+ * Attaches a detached mount. A mount point of our own making is reached by its path; any other is looked up so that
+ * no symlink, `..` or magic link leads out of the new root.
+ */
+function attach(a: Assembly, tree: Slot, { dest, own }: { dest: string; own: boolean }): void {
+  const { p } = a;
+  const say = `mount ${dest}`;
+  if (own) {
+    p.sys("move_mount", [tree, "", a.root, relative(dest), MOVE_MOUNT.F_EMPTY_PATH], { say });
+    return;
+  }
+  const at = p.slot();
+  p.sys("openat2", [a.root, relative(dest), a.destHow, 24], { into: at, say: `find mount point ${dest}` });
+  const flags = MOVE_MOUNT.F_EMPTY_PATH | MOVE_MOUNT.T_EMPTY_PATH;
+  p.sys("move_mount", [tree, "", at, "", flags], { say });
+  p.sys("close", [at]);
+}
+
+interface FileSystemOptions {
+  type: string;
+  options: [string, string?][];
+  attributes: number;
+}
+
+/** A new detached file system (fsopen(2), fsconfig(2), fsmount(2)). */
+function fileSystem(a: Assembly, into: Slot, { type, options, attributes }: FileSystemOptions): void {
+  const { p } = a;
+  const context = p.slot();
+  const say = `make a ${type}`;
+  p.sys("fsopen", [type, FSOPEN_CLOEXEC], { into: context, say });
+  for (const [key, value] of options) {
+    const command = value === undefined ? FSCONFIG.SET_FLAG : FSCONFIG.SET_STRING;
+    p.sys("fsconfig", [context, command, key, value ?? 0, 0], { say: `set ${key} of a ${type}` });
+  }
+  p.sys("fsconfig", [context, FSCONFIG.CMD_CREATE, 0, 0, 0], { say });
+  p.sys("fsmount", [context, FSMOUNT_CLOEXEC, attributes], { into, say });
+  p.sys("close", [context]);
+}
+
+function tmpfs(a: Assembly, into: Slot, { bytes, mode }: { bytes: number; mode: number }): void {
+  const options: [string, string][] = [
+    ["size", String(bytes)],
+    ["nr_inodes", String(Math.max(MIN_INODES, Math.ceil(bytes / PAGE)))],
+    ["mode", mode.toString(8)],
+  ];
+  fileSystem(a, into, { type: "tmpfs", options, attributes: MOUNT_ATTR.NOSUID | MOUNT_ATTR.NODEV });
+}
+
+/** A copy becomes read-only by a mount of itself on itself. */
+function sealCopy(a: Assembly, dest: string): void {
+  const { p } = a;
+  const tree = p.slot();
+  p.sys("open_tree", [a.root, relative(dest), OPEN_TREE.CLONE | OPEN_TREE.CLOEXEC], { into: tree });
+  readOnly(a, tree, dest);
+  attach(a, tree, { dest, own: true });
+  p.sys("close", [tree]);
+}
+
+// ---------------------------------------------------------------------------------------------------- overlay
+
+/** Fixed descriptors, so that overlay options can name them. */
+const SCRATCH_FD = 200, LOWER_FD = 201;
+const WHITEOUT_PROBE = "overlayfs (removing a directory that has lower files)";
+
+/** A tmpfs below the new root, out of sight, that holds the upper directories of overlays. */
+function scratch(a: Assembly, bytes: number): void {
+  const { p } = a;
+  const fd = p.slot();
+  tmpfs(a, fd, { bytes, mode: 0o700 });
+  const onto = [fd, "", a.base, "", MOVE_MOUNT.F_EMPTY_PATH | MOVE_MOUNT.T_EMPTY_PATH];
+  p.sys("move_mount", onto, { say: "mount the space for overlays" });
+  p.sys("dup3", [fd, SCRATCH_FD, O.CLOEXEC]);
+  p.sys("close", [fd]);
+  probeOverlay(a);
+}
+
+function overlayAt(a: Assembly, name: string, lower: string, into: Slot, say: string): void {
+  const { p } = a;
+  for (const part of ["upper", "work"]) {
+    p.sys("mkdirat", [SCRATCH_FD, `${name}-${part}`, 0o755], { say });
+  }
+  fileSystem(a, into, {
+    type: "overlay",
+    options: [
+      ["userxattr"],
+      ["lowerdir", lower],
+      ["upperdir", `/proc/self/fd/${SCRATCH_FD}/${name}-upper`],
+      ["workdir", `/proc/self/fd/${SCRATCH_FD}/${name}-work`],
+    ],
+    attributes: MOUNT_ATTR.NOSUID | MOUNT_ATTR.NODEV,
+  });
+}
+
+/** Removes a file and a directory through a test overlay: kernels up to 6.1 fail it, and `rm -r` inside would too. */
+function probeOverlay(a: Assembly): void {
+  const { p } = a;
+  const fd = p.slot(), file = p.slot();
+  const say = WHITEOUT_PROBE;
+  p.sys("mkdirat", [SCRATCH_FD, "probe", 0o755], { say });
+  p.sys("mkdirat", [SCRATCH_FD, "probe/d", 0o755], { say });
+  p.sys("openat", [SCRATCH_FD, "probe/d/f", O.WRONLY | O.CREAT | O.CLOEXEC, 0o644], { into: file, say });
+  p.sys("close", [file]);
+  overlayAt(a, "probe", `/proc/self/fd/${SCRATCH_FD}/probe`, fd, say);
+  p.sys("unlinkat", [fd, "d/f", 0], { say });
+  p.sys("unlinkat", [fd, "d", AT.REMOVEDIR], { say });
+  p.sys("close", [fd]);
+}
+
+function overlay(a: Assembly, step: Step & { do: "overlay" }): void {
+  const { p } = a;
+  const source = p.slot(), fd = p.slot();
+  openSource(a, step.source, source);
+  p.sys("dup3", [source, LOWER_FD, O.CLOEXEC]);
+  p.sys("close", [source]);
+  overlayAt(a, `overlay${p.operations.length}`, `/proc/self/fd/${LOWER_FD}`, fd, `make an overlay over ${step.source}`);
+  attach(a, fd, step);
+  p.sys("close", [fd]);
+}
+
+// ---------------------------------------------------------------------------------------------------- /dev and /proc
+
+/** The terminal on stdin, by the name it has outside; without one /dev/null. */
+function consoleDevice(a: Assembly, dest: string): void {
+  const { p } = a;
+  const name = p.buffer(256), tree = p.slot(), none = p.label("no terminal"), end = p.label();
+  p.sys("ioctl", [0, 0x5401, p.buffer(64)], { fail: none });
+  p.sys("readlinkat", [AT.FDCWD, "/proc/self/fd/0", name, 255], { fail: none });
+  p.sys("open_tree", [AT.FDCWD, name, OPEN_TREE.CLONE | OPEN_TREE.CLOEXEC], { into: tree, fail: none });
+  attach(a, tree, { dest, own: true });
+  p.goto(end);
+  p.place(none);
+  coverWithNull(a, a.root, relative(dest), `mount ${dest}`);
+  p.place(end);
+}
+
+function coverWithNull(a: Assembly, directory: Argument, path: string, say: string): void {
+  const { p } = a;
+  const tree = p.slot();
+  p.sys("open_tree", [a.root, "dev/null", OPEN_TREE.CLONE | OPEN_TREE.CLOEXEC], { into: tree, say });
+  p.sys("move_mount", [tree, "", directory, path, MOVE_MOUNT.F_EMPTY_PATH], { say });
+  p.sys("close", [tree]);
+}
+
+const PROC_READ_ONLY = ["sys", "irq", "bus", "fs", "sysrq-trigger"];
+const PROC_COVERED = ["kcore", "keys", "timer_list", "latency_stats", "sched_debug"];
+
+/**
+ * A proc of the new pid namespace. User namespaces are set to zero inside: a second lock behind the seccomp filter. What
+ * could change the machine for a root that is mapped to itself becomes read-only or is covered.
+ */
+function proc(a: Assembly, step: Step & { do: "proc" }): void {
+  const { p } = a;
+  const fd = p.slot(), knob = p.slot();
+  const attributes = MOUNT_ATTR.NOSUID | MOUNT_ATTR.NODEV | MOUNT_ATTR.NOEXEC;
+  fileSystem(a, fd, { type: "proc", options: [], attributes });
+  attach(a, fd, { dest: step.dest, own: true });
+  if (step.nested) {
+    p.sys("close", [fd]);
+    return;
+  }
+  const limit = "sys/user/max_user_namespaces";
+  p.sys("openat", [fd, limit, O.WRONLY | O.CLOEXEC, 0], { into: knob, say: `open /proc/${limit}` });
+  p.sys("write", [knob, "0", 1], { say: `set /proc/${limit} to 0` });
+  p.sys("close", [knob]);
+  for (const name of PROC_READ_ONLY) {
+    maybe(p, (absent) => {
+      const tree = p.slot();
+      const flags = OPEN_TREE.CLONE | OPEN_TREE.CLOEXEC | AT.RECURSIVE;
+      p.sys("open_tree", [fd, name, flags], { into: tree, fail: absent, say: `take /proc/${name}` });
+      setAttributes(a, tree, {
+        attributes: MOUNT_ATTR.RDONLY | attributes,
+        recursive: true,
+        say: `make /proc/${name} read-only`,
+      });
+      p.sys("move_mount", [tree, "", fd, name, MOVE_MOUNT.F_EMPTY_PATH], { say: `mount /proc/${name}` });
+      p.sys("close", [tree]);
+    });
+  }
+  for (const name of PROC_COVERED) {
+    maybe(p, (absent) => {
+      const there = p.slot();
+      p.sys("openat", [fd, name, O.PATH | O.CLOEXEC, 0], { into: there, fail: absent, say: `find /proc/${name}` });
+      p.sys("close", [there]);
+      coverWithNull(a, fd, name, `cover /proc/${name}`);
+    });
+  }
+  p.sys("close", [fd]);
+}
+
+/** Runs `body`; its `absent` label skips the rest when, and only when, the failure was ENOENT. */
+function maybe(p: Program, body: (absent: ReturnType<Program["label"]>) => void): void {
+  const absent = p.label("absent"), end = p.label();
+  body(absent);
+  p.goto(end);
+  p.place(absent);
+  p.when([p.errno, "!=", E.NOENT], p.abort);
+  p.place(end);
+}

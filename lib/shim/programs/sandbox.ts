@@ -1,0 +1,112 @@
+/**
+ * The program of a sandbox. Three processes:
+ *
+ *   monitor  the pid the caller knows. Outside every namespace; forwards signals, stops and continues with the target,
+ *            gives back the terminal, passes the exit status on.
+ *   init     pid 1 inside. Assembles the sandbox, reaps, keeps the wall clock; when it dies the kernel ends all inside.
+ *   target   what the user asked for.
+ *
+ * and, where descriptors 0–2 are regular files or output is limited, a pump that copies between them and pipes.
+ */
+import type { Arch } from "../../../ffi/syscalls.ts";
+import type { Step } from "../../engine/namespaces/steps.ts";
+import { Label, Program, type Slot } from "../program.ts";
+import { type Pipe, pipeSlots } from "../kit.ts";
+import { initProcess } from "./init.ts";
+import { monitor } from "./monitor.ts";
+import { targetProcess } from "./target.ts";
+
+export interface Rlimit {
+  /** Number of the resource (setrlimit(2)). */
+  resource: number;
+  soft: bigint;
+  hard: bigint;
+}
+
+/** Everything the program needs, resolved on the host: the engine makes it of a Spec. */
+export interface SandboxPlan {
+  arch: Arch;
+  uid: number;
+  gid: number;
+  /** Ids the caller has inside. */
+  insideUid: number;
+  insideGid: number;
+  /** Supplementary groups are left behind (root only: nobody else may). */
+  clearGroups: boolean;
+  steps: Step[];
+  assembleAt: string;
+  tmpBytes: number;
+  cp: string;
+  hostname: string;
+  ownNetwork: boolean;
+  command: string[];
+  /** NAME=VALUE strings. */
+  env: string[];
+  /** Directories searched for a command without a slash. */
+  path: string[];
+  workdir: { path: string; required: boolean; home: string };
+  /** struct sock_filter array. */
+  seccomp: Uint8Array;
+  rlimits: Rlimit[];
+  cgroup?: { joinFiles: string[]; oomFile?: string; removeDirs: string[] };
+  keepFds: number[];
+  rawStdio: boolean;
+  wallSeconds?: number;
+  outputBytes?: number;
+  result?: ResultPlan;
+  verbose: boolean;
+}
+
+export interface ResultPlan {
+  to: { directory: string; name: string } | { fd: number };
+  /** Fixed members of the object, as JSON text without braces: `"engine":"namespaces",…`. */
+  members: string;
+}
+
+/** Variables that several of the processes use. */
+export interface Shared {
+  p: Program;
+  plan: SandboxPlan;
+  /** The stack pointer at start: argc, argv, envp lie there. */
+  stack: Slot;
+  /** Signal mask of the caller, restored for the target. */
+  callerMask: Slot;
+  /** Every signal: blocked in monitor, init and pumps. */
+  allSignals: Slot;
+  /** 1 when the target gets a process group in the foreground of the caller's terminal. */
+  onTerminal: Slot;
+  /** The terminal, or -1. */
+  terminal: Slot;
+  /** monitor → init: a word `signal | foreground << 8`. Its end of file tells init that the monitor died. */
+  control: Pipe;
+  /** init → monitor: a word `kind | value << 32`, see {@link REPORT}. Its end of file tells the monitor that init died. */
+  report: Pipe;
+  initLabel: Label;
+  targetLabel: Label;
+}
+
+/** Kinds of report from init. */
+export const REPORT = { exited: 1, stopped: 2, timeout: 3 } as const;
+
+/** Builds the program of a sandbox. */
+export function sandboxProgram(plan: SandboxPlan): Program {
+  const p = new Program(plan.arch);
+  p.trace = plan.verbose;
+  const s: Shared = {
+    p,
+    plan,
+    stack: p.slot(),
+    callerMask: p.slot(),
+    allSignals: p.slot(-1n),
+    onTerminal: p.slot(),
+    terminal: p.slot(-1),
+    control: pipeSlots(p),
+    report: pipeSlots(p),
+    initLabel: new Label("init"),
+    targetLabel: new Label("target"),
+  };
+  monitor(s);
+  initProcess(s);
+  targetProcess(s);
+  return p;
+}

@@ -1,0 +1,75 @@
+/** The target: the forked child of init until it becomes the program that was asked for. */
+import { E, F, SIG, SIG_SETMASK, SIGSET } from "../../../ffi/constants.ts";
+import { EXIT } from "../../errors.ts";
+import { posix } from "node:path";
+import { tell } from "../kit.ts";
+import { giveTerminal } from "./init.ts";
+import type { Shared } from "./sandbox.ts";
+
+export function targetProcess(s: Shared): void {
+  const { p, plan } = s;
+  const self = p.slot();
+  p.place(s.targetLabel);
+  p.if([s.onTerminal, "!=", 0], () => {
+    p.sys("getpid", [], { into: self });
+    giveTerminal(s, self);
+  }, () => p.sys("setsid", []));
+  for (const fd of plan.keepFds) p.sys("fcntl", [fd, F.SETFD, 0]);
+  enterDirectory(s);
+  p.sys("rt_sigaction", [SIG.PIPE, p.buffer(32), 0, SIGSET]); // the runtime that started us ignores it
+  for (const { resource, soft, hard } of plan.rlimits) {
+    p.sys("prlimit64", [0, resource, p.words(soft, hard), 0], { say: `set resource limit ${resource}` });
+  }
+  p.sys("rt_sigprocmask", [SIG_SETMASK, s.callerMask.address, 0, SIGSET]);
+  execute(s);
+}
+
+/** The directory asked for, or else HOME, or else the root. */
+function enterDirectory({ p, plan }: Shared): void {
+  const { path, required, home } = plan.workdir;
+  if (required) {
+    p.sys("chdir", [path], { say: `enter ${path}` });
+    return;
+  }
+  const next = p.label(), done = p.label();
+  p.sys("chdir", [path], { fail: next });
+  p.goto(done);
+  p.place(next);
+  p.sys("chdir", [home], { fail: "ignore" }); // we stand in / already
+  p.place(done);
+}
+
+/**
+ * execvp(3): each directory of PATH in turn; a file without a known format is a script for sh. Status 126 when one was
+ * found that cannot be executed, 127 when none was found.
+ */
+function execute({ p, plan }: Shared): void {
+  const [name, ...rest] = plan.command as [string, ...string[]];
+  const argv = p.vector(plan.command), env = p.vector(plan.env);
+  const denied = p.slot();
+  const candidates = name.includes("/") ? [name] : plan.path.map((directory) => posix.join(directory, name));
+  for (const path of candidates) {
+    const failed = p.label(), next = p.label();
+    p.sys("execve", [path, argv, env], { fail: failed });
+    p.place(failed);
+    p.when([p.errno, "==", E.NOENT], next);
+    p.when([p.errno, "==", E.NOTDIR], next);
+    p.set(denied, p.errno);
+    p.if([p.errno, "==", E.NOEXEC], () => {
+      p.sys("execve", ["/bin/sh", p.vector(["sh", path, ...rest]), env], { fail: "ignore" });
+    });
+    p.place(next);
+  }
+  const missing = p.label("missing");
+  p.when([denied, "==", 0], missing);
+  p.if([denied, "==", E.ACCES], () => tell(p, `${name} cannot be executed: permission denied`), () => {
+    p.if([denied, "==", E.NOEXEC], () => tell(p, `${name} cannot be executed: not a program or script`), () => {
+      tell(p, `${name} cannot be executed`);
+    });
+  });
+  p.exit(EXIT.cannotExecute);
+  p.place(missing);
+  tell(p, `${name} is not found inside the sandbox`);
+  p.exit(EXIT.notFound);
+}
+
