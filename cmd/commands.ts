@@ -1,0 +1,15 @@
+/** Everything this executable answers to: a new command or old name is one line here. */
+import type { Registry } from "../lib/cli/command.ts";
+import { completions, help, man } from "./about.options.ts";
+import { isolate } from "./isolate.options.ts";
+
+export const registry: Registry = {
+  commands: [isolate, completions, man, help],
+  legacy: [
+    {
+      name: "isolate.sh",
+      summary: "The command line of isolate-namespace's isolate.sh, with its meaning",
+      load: () => import("./legacy/isolate-sh.ts"),
+    },
+  ],
+};

@@ -1,0 +1,25 @@
+/** Under which name this process was started. */
+
+/** The name to act under: `cordon`, or one of `legacy`. */
+export function invokedAs(
+  argv0: string,
+  known: { legacy: readonly string[]; firstRunName: string | undefined },
+): string {
+  const name = baseName(argv0);
+  if (known.legacy.includes(name)) return name;
+  // The first-run script is called through the links in a checkout, and then starts build/cordon. Through a link to
+  // the executable itself the variable would be somebody else's leftover.
+  const told = name === "cordon" ? baseName(known.firstRunName ?? "") : "";
+  return known.legacy.includes(told) ? told : "cordon";
+}
+
+function baseName(path: string): string {
+  return path.slice(path.lastIndexOf("/") + 1);
+}
+
+/** argv[0] as the caller gave it: Deno does not tell, the kernel does (a link's name stays in it). */
+export function readArgv0(): string {
+  const bytes = Deno.readFileSync("/proc/self/cmdline");
+  const end = bytes.indexOf(0);
+  return new TextDecoder().decode(end < 0 ? bytes : bytes.subarray(0, end));
+}
