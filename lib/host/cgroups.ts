@@ -289,7 +289,7 @@ export const realCgroupSystem: CgroupSystem = {
 };
 
 /** The question is only whether it can be done; the reason it cannot is not asked here. */
-function attempt<T>(action: () => T): T | undefined {
+export function attempt<T>(action: () => T): T | undefined {
   try {
     return action();
   } catch (error) {
