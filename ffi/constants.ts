@@ -157,9 +157,23 @@ export const IOCTL = {
 
 /** statx(2): mask, and offsets in struct statx. */
 export const STATX = { TYPE: 1, MODE: 2, INO: 0x100, BASIC: 0x7ff } as const;
-export const STATX_FIELD = { uid: 20, gid: 24, mode: 28, ino: 32, size: 40, devMajor: 136, devMinor: 140 } as const;
+export const STATX_FIELD = {
+  uid: 20,
+  gid: 24,
+  mode: 28,
+  ino: 32,
+  size: 40,
+  devMajor: 136,
+  devMinor: 140,
+} as const;
 export const STATX_SIZE = 256;
-export const S = { IFMT: 0o170000, IFREG: 0o100000, IFDIR: 0o040000, IFBLK: 0o060000, IFLNK: 0o120000 } as const;
+export const S = {
+  IFMT: 0o170000,
+  IFREG: 0o100000,
+  IFDIR: 0o040000,
+  IFBLK: 0o060000,
+  IFLNK: 0o120000,
+} as const;
 
 /** seccomp(2). */
 export const SECCOMP = { SET_MODE_FILTER: 1, FLAG_SPEC_ALLOW: 4 } as const;

@@ -62,7 +62,13 @@ export function decimalRoutine(p: Program): { define(): void; call(value: Argume
   const digits = 16, space = 0x20, zero = 0x30;
   const powers = p.words(...Array.from({ length: digits }, (_, i) => 10n ** BigInt(digits - 1 - i)));
   const value = p.slot(), out = p.slot(), back = p.slot();
-  const power = p.slot(), digit = p.slot(), word = p.slot(), shift = p.slot(), i = p.slot(), seen = p.slot(), at = p.slot();
+  const power = p.slot(),
+    digit = p.slot(),
+    word = p.slot(),
+    shift = p.slot(),
+    i = p.slot(),
+    seen = p.slot(),
+    at = p.slot();
   const entry = p.label("decimal");
   return {
     define() {
@@ -130,5 +136,3 @@ export function times1000(p: Program, value: Slot): void {
   p.shl(value, value, 10);
   p.sub(value, value, part);
 }
-
-

@@ -62,7 +62,15 @@ export interface Spec {
   env: Record<string, string>;
   /** Working directory inside. `required` makes its absence an error; otherwise HOME, then / is used. */
   workdir: { path: string; required: boolean };
-  user: { uid: number; gid: number; groups: number[]; name: string; group: string; home: string; shell: string };
+  user: {
+    uid: number;
+    gid: number;
+    groups: number[];
+    name: string;
+    group: string;
+    home: string;
+    shell: string;
+  };
   /** Show uid 0 inside. */
   mapRoot: boolean;
   hostname: string;
@@ -77,8 +85,8 @@ export interface Spec {
   rawStdio: boolean;
   /** Let the target create sandboxes of its own. */
   nested: boolean;
-  /** Docker/OCI seccomp profile (already parsed JSON); absent means the built-in one. */
-  seccomp?: unknown;
+  /** Filter made of a Docker/OCI profile (struct sock_filter array); absent means the built-in one. */
+  seccomp?: Uint8Array;
   /** Where the result object goes: an absolute path, or a descriptor. */
   result?: { path: string } | { fd: number };
   /** Print each set-up step on stderr. */

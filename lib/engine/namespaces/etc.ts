@@ -47,7 +47,10 @@ export function etcFiles(spec: Spec): [path: string, content: string][] {
     ["/etc/group", rows.join("")],
     ["/etc/hosts", `127.0.0.1 localhost ${spec.hostname}\n::1 localhost ip6-localhost ip6-loopback\n`],
     ["/etc/hostname", `${spec.hostname}\n`],
-    ["/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n"],
+    [
+      "/etc/nsswitch.conf",
+      "passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n",
+    ],
   ];
 }
 

@@ -96,7 +96,9 @@ function devices(tree: RootTree, fs: FileSystem): void {
 
 function etc(tree: RootTree, spec: Spec, fs: FileSystem): void {
   const online = spec.network.mode !== "none";
-  for (const [path, content] of etcFiles(spec)) if (!online || path !== "/etc/hosts") tree.file(path, content);
+  for (const [path, content] of etcFiles(spec)) {
+    if (!online || path !== "/etc/hosts") tree.file(path, content);
+  }
   const shared = online ? [...HOST_ETC, "/etc/hosts", "/etc/resolv.conf"] : HOST_ETC;
   for (const path of shared) {
     const type = fs.lstat(path);
@@ -167,13 +169,22 @@ function addMount(tree: RootTree, mount: Mount, { spec, fs }: { spec: Spec; fs: 
       return hide(tree, mount, fs);
     case "tmp": {
       const { own } = tree.mountPoint(dest, "directory");
-      tree.steps.push({ do: "tmpfs", dest, own, readOnly, bytes: spec.limits.tmpBytes, mode: WORLD_WRITABLE });
+      tree.steps.push({
+        do: "tmpfs",
+        dest,
+        own,
+        readOnly,
+        bytes: spec.limits.tmpBytes,
+        mode: WORLD_WRITABLE,
+      });
       tree.addArea({ dest, own: true, readOnly });
       return;
     }
     case "overlay": {
       const source = mount.source!;
-      if (fs.stat(source) !== "directory") throw new CordonError(`overlay source ${source} is not a directory`);
+      if (fs.stat(source) !== "directory") {
+        throw new CordonError(`overlay source ${source} is not a directory`);
+      }
       const { own } = tree.mountPoint(dest, "directory");
       tree.steps.push({ do: "overlay", source, dest, own });
       tree.addArea({ dest, own: false, source, readOnly: false });

@@ -27,11 +27,15 @@ export function copyTree(
   p.sys("dup3", [from, FROM_FD, 0]);
   p.sys("dup3", [to, TO_FD, 0]);
   p.sys("fcntl", [FROM_FD, F.SETFD, 0]);
-  const preserve = step.type === "directory" ? "--preserve=mode,timestamps,links" : "--preserve=mode,timestamps";
+  const preserve = step.type === "directory"
+    ? "--preserve=mode,timestamps,links"
+    : "--preserve=mode,timestamps";
   const args = step.type === "directory"
     ? [a.cp, "-RP", preserve, "--", `/proc/self/fd/${FROM_FD}/.`, `/proc/self/fd/${TO_FD}/`]
     : [a.cp, "-L", preserve, "--", `/proc/self/fd/${FROM_FD}`, `/proc/self/fd/${TO_FD}`];
-  p.sys("execve", [a.cp, p.vector(args), p.vector(["LC_ALL=C", "PATH=/usr/bin:/bin"])], { say: `run ${a.cp}` });
+  p.sys("execve", [a.cp, p.vector(args), p.vector(["LC_ALL=C", "PATH=/usr/bin:/bin"])], {
+    say: `run ${a.cp}`,
+  });
 
   p.place(parent);
   p.if([status, "!=", 0], () => {
@@ -42,4 +46,3 @@ export function copyTree(
   p.sys("close", [from]);
   p.sys("close", [to]);
 }
-

@@ -48,7 +48,9 @@ export function initProcess(s: Shared): void {
   identity(s);
   for (const file of plan.cgroup?.joinFiles ?? []) writeTo(p, file, "0");
   p.sys("unshare", [CLONE.NEWCGROUP], { say: "create a cgroup namespace" });
-  p.sys("sethostname", [plan.hostname, encodeOs(plan.hostname).length], { say: `set hostname ${plan.hostname}` });
+  p.sys("sethostname", [plan.hostname, encodeOs(plan.hostname).length], {
+    say: `set hostname ${plan.hostname}`,
+  });
   if (plan.ownNetwork) loopbackUp(p);
   assembleRoot(p, plan.steps, plan);
 
@@ -57,7 +59,9 @@ export function initProcess(s: Shared): void {
   dropCapabilities(p);
   p.sys("prctl", [PR.SET_NO_NEW_PRIVS, 1, 0, 0, 0], { say: "set no_new_privs" });
   const filter = p.words(plan.seccomp.length / 8, p.bytes(plan.seccomp));
-  p.sys("seccomp", [SECCOMP.SET_MODE_FILTER, SECCOMP.FLAG_SPEC_ALLOW, filter], { say: "install the seccomp filter" });
+  p.sys("seccomp", [SECCOMP.SET_MODE_FILTER, SECCOMP.FLAG_SPEC_ALLOW, filter], {
+    say: "install the seccomp filter",
+  });
   p.sys("prctl", [PR.SET_DUMPABLE, 0, 0, 0, 0]);
 
   fork(p, target, s.targetLabel, { say: "start the target" });
@@ -112,7 +116,10 @@ export function giveTerminal(s: Shared, pid: Slot): void {
 /** Waits: for children, for the wall clock, for what the monitor passes on. */
 function serve(s: Shared, target: Slot, t: Slot): void {
   const { p, plan } = s;
-  const signals = p.slot(), clock = p.slot(-1), info = p.buffer(SIGINFO_SIZE), polled = p.words(0, 0, 0xffffffff);
+  const signals = p.slot(),
+    clock = p.slot(-1),
+    info = p.buffer(SIGINFO_SIZE),
+    polled = p.words(0, 0, 0xffffffff);
   const onlyChild = p.slot(1n << BigInt(SIG.CHLD - 1));
   p.sys("signalfd4", [-1, onlyChild.address, SIGSET, SFD_CLOEXEC], { into: signals });
   pollWord(p, polled.cell(0), signals);

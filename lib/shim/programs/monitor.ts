@@ -21,7 +21,7 @@ import {
 import { EXIT } from "../../errors.ts";
 import { fork, ifPolled, pipe, pollWord, tell } from "../kit.ts";
 import type { Slot } from "../program.ts";
-import { closeAllBut, openMissing, prepareStdio, type Pumps, PUMP_LIMIT } from "./stdio.ts";
+import { closeAllBut, openMissing, prepareStdio, PUMP_LIMIT, type Pumps } from "./stdio.ts";
 import { outcome, prepareResult, REASON } from "./result.ts";
 import { REPORT, type Shared } from "./sandbox.ts";
 
@@ -31,13 +31,17 @@ const SIGINFO_SIZE = 128;
 /** Appends the monitor's operations; they are the program's first. */
 export function monitor(s: Shared): void {
   const { p, plan } = s;
-  const startTime = p.buffer(16), initPid = p.slot(), ownGroup = p.buffer(8), termios = p.buffer(TERMIOS_SIZE);
+  const startTime = p.buffer(16),
+    initPid = p.slot(),
+    ownGroup = p.buffer(8),
+    termios = p.buffer(TERMIOS_SIZE);
   const status = p.slot(), reason = p.slot(REASON.exited), word = p.slot(), signal = p.slot(), t = p.slot();
   const finish = p.label("finish");
 
   p.set(s.stack, p.errno); // before any call fails
   p.sys("rt_sigprocmask", [SIG_BLOCK, s.allSignals.address, s.callerMask.address, SIGSET]);
   p.sys("prctl", [PR.SET_NAME, "cordon-monitor"]);
+  if (plan.onlyUid !== undefined) refuseOthers(s, plan.onlyUid);
   openMissing(p);
   closeAllBut(p, plan);
   const result = prepareResult(p, plan);
@@ -111,11 +115,25 @@ export function monitor(s: Shared): void {
   leave(s, reason, status);
 }
 
+/** A saved sandbox holds paths and ids of one user. */
+function refuseOthers({ p }: Shared, uid: number): void {
+  const own = p.slot();
+  p.sys("getuid", [], { into: own });
+  p.if([own, "!=", uid], () => {
+    tell(p, `this sandbox was saved by uid ${uid} and runs for nobody else`);
+    p.exit(EXIT.cordon);
+  });
+}
+
 /**
  * A terminal on stdin and stdout with our process group in its foreground: the target gets a foreground group of its
  * own there. Anything else: a session without a terminal.
  */
-function findTerminal(s: Shared, ownGroup: ReturnType<Shared["p"]["buffer"]>, termios: typeof ownGroup): void {
+function findTerminal(
+  s: Shared,
+  ownGroup: ReturnType<Shared["p"]["buffer"]>,
+  termios: typeof ownGroup,
+): void {
   const { p } = s;
   const none = p.label("no terminal"), foreground = p.slot(), group = p.slot();
   p.sys("getpgid", [0], { into: group });
@@ -231,4 +249,3 @@ function leave(s: Shared, reason: Slot, status: Slot): void {
   p.add(t, signal, 128);
   p.exit(t);
 }
-

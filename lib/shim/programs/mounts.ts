@@ -178,7 +178,10 @@ export function openSource(a: Assembly, source: string, fd: Slot): void {
 }
 
 /** A detached copy of the mounts at a source. */
-function cloneTree(a: Assembly, step: { do: string; source: string; readOnly: boolean; devices?: boolean }): Slot {
+function cloneTree(
+  a: Assembly,
+  step: { do: string; source: string; readOnly: boolean; devices?: boolean },
+): Slot {
   const { p } = a;
   const fd = p.slot(), tree = p.slot();
   openSource(a, step.source, fd);
@@ -342,7 +345,13 @@ function overlay(a: Assembly, step: Step & { do: "overlay" }): void {
   openSource(a, step.source, source);
   p.sys("dup3", [source, LOWER_FD, O.CLOEXEC]);
   p.sys("close", [source]);
-  overlayAt(a, `overlay${p.operations.length}`, `/proc/self/fd/${LOWER_FD}`, fd, `make an overlay over ${step.source}`);
+  overlayAt(
+    a,
+    `overlay${p.operations.length}`,
+    `/proc/self/fd/${LOWER_FD}`,
+    fd,
+    `make an overlay over ${step.source}`,
+  );
   attach(a, fd, step);
   p.sys("close", [fd]);
 }
@@ -409,7 +418,11 @@ function proc(a: Assembly, step: Step & { do: "proc" }): void {
   for (const name of PROC_COVERED) {
     maybe(p, (absent) => {
       const there = p.slot();
-      p.sys("openat", [fd, name, O.PATH | O.CLOEXEC, 0], { into: there, fail: absent, say: `find /proc/${name}` });
+      p.sys("openat", [fd, name, O.PATH | O.CLOEXEC, 0], {
+        into: there,
+        fail: absent,
+        say: `find /proc/${name}`,
+      });
       p.sys("close", [there]);
       coverWithNull(a, fd, name, `cover /proc/${name}`);
     });

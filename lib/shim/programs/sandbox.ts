@@ -55,6 +55,8 @@ export interface SandboxPlan {
   outputBytes?: number;
   result?: ResultPlan;
   verbose: boolean;
+  /** Refuse to run as anybody else: set in saved images. */
+  onlyUid?: number;
 }
 
 export interface ResultPlan {

@@ -3,7 +3,19 @@
  * a way out and is refused. A regular file could be reopened for writing through /proc/self/fd, so a pump copies
  * between it and a pipe; the same pump counts output where it is limited.
  */
-import { AT, E, F, FD_CLOEXEC, O, POLL, S, SIGSET, STATX, STATX_FIELD, STATX_SIZE } from "../../../ffi/constants.ts";
+import {
+  AT,
+  E,
+  F,
+  FD_CLOEXEC,
+  O,
+  POLL,
+  S,
+  SIGSET,
+  STATX,
+  STATX_FIELD,
+  STATX_SIZE,
+} from "../../../ffi/constants.ts";
 import { EXIT } from "../../errors.ts";
 import { fork, ifPolled, pipe, pipeSlots, tell } from "../kit.ts";
 import type { Address, Argument, Label, Program, Slot } from "../program.ts";

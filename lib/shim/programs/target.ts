@@ -63,13 +63,16 @@ function execute({ p, plan }: Shared): void {
   const missing = p.label("missing");
   p.when([denied, "==", 0], missing);
   p.if([denied, "==", E.ACCES], () => tell(p, `${name} cannot be executed: permission denied`), () => {
-    p.if([denied, "==", E.NOEXEC], () => tell(p, `${name} cannot be executed: not a program or script`), () => {
-      tell(p, `${name} cannot be executed`);
-    });
+    p.if(
+      [denied, "==", E.NOEXEC],
+      () => tell(p, `${name} cannot be executed: not a program or script`),
+      () => {
+        tell(p, `${name} cannot be executed`);
+      },
+    );
   });
   p.exit(EXIT.cannotExecute);
   p.place(missing);
   tell(p, `${name} is not found inside the sandbox`);
   p.exit(EXIT.notFound);
 }
-

@@ -1,0 +1,65 @@
+/**
+ * Running a shim image. `become` replaces this process: same pid, one thread, the runtime's memory gone. The image is
+ * sealed in memory, where nobody can change it between writing and executing.
+ */
+import { E, F, MFD, O, SEAL } from "../../ffi/constants.ts";
+import { errnoText } from "../../ffi/errno.ts";
+import { lastErrno, libc, vector } from "../../ffi/libc.ts";
+import { CordonError } from "../errors.ts";
+import { cString } from "../host/bytes.ts";
+
+/** Room for the longer of the names that monitor and init take. */
+const ARGV0 = "cordon-monitor";
+
+/** Executes an image in this process' place. Returns only by throwing. */
+export function become(image: Uint8Array<ArrayBuffer>): never {
+  const fd = memoryFile(image) ?? unlinkedFile(image);
+  const argv = vector([cString(ARGV0)]);
+  libc().fexecve(fd, argv.vec, new Uint8Array(8));
+  const errno = lastErrno();
+  throw new CordonError(`cannot execute the sandbox's program: ${errnoText(errno)}`, {
+    why: `execveat(2) of ${image.length} bytes failed`,
+  });
+}
+
+/** A sealed memfd, executable; undefined where the system forbids executing those (vm.memfd_noexec, memfd_create(2)). */
+export function memoryFile(image: Uint8Array<ArrayBuffer>): number | undefined {
+  const name = cString("cordon");
+  const flags = MFD.CLOEXEC | MFD.ALLOW_SEALING;
+  let fd = libc().memfd_create(name, flags | MFD.EXEC);
+  if (fd < 0 && -lastErrno() === E.INVAL) fd = libc().memfd_create(name, flags); // before Linux 6.3
+  if (fd < 0) return undefined;
+  writeWhole(fd, image);
+  const seals = SEAL.SEAL | SEAL.SHRINK | SEAL.GROW | SEAL.WRITE;
+  if (libc().fcntl(fd, F.ADD_SEALS, BigInt(seals)) < 0) throw failed("seal the sandbox's program");
+  return fd;
+}
+
+/** A file in a private directory, gone from there before it is executed. */
+function unlinkedFile(image: Uint8Array<ArrayBuffer>): number {
+  const runtime = Deno.env.get("XDG_RUNTIME_DIR");
+  const directory = Deno.makeTempDirSync(
+    runtime ? { dir: runtime, prefix: "cordon-" } : { prefix: "cordon-" },
+  );
+  const path = `${directory}/sandbox`;
+  try {
+    Deno.writeFileSync(path, image, { createNew: true, mode: 0o700 });
+    const fd = libc().open(cString(path), O.RDONLY | O.CLOEXEC, 0);
+    if (fd < 0) throw failed(`open ${path}`);
+    return fd;
+  } finally {
+    Deno.removeSync(directory, { recursive: true });
+  }
+}
+
+function writeWhole(fd: number, bytes: Uint8Array<ArrayBuffer>): void {
+  for (let rest = bytes; rest.length > 0;) {
+    const n = Number(libc().write(fd, rest, BigInt(rest.length)));
+    if (n <= 0) throw failed("write the sandbox's program");
+    rest = rest.subarray(n);
+  }
+}
+
+function failed(what: string): CordonError {
+  return new CordonError(`cannot ${what}: ${errnoText(lastErrno())}`);
+}
