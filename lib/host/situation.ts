@@ -61,7 +61,7 @@ export function gatherSituation(host: Host): Situation {
     hasUserNamespaces: attempt(() => Deno.lstatSync("/proc/self/ns/user")) !== undefined,
     filtered: /^Seccomp:\s*2$/m.test(read("/proc/self/status")),
     apparmor: read("/proc/self/attr/apparmor/current").trim() || read("/proc/self/attr/current").trim(),
-    masked: mounts.map((mount) => mount.point).filter((point) => point.startsWith("/proc/")),
+    masked: maskedParts(mounts.map((mount) => mount.point)),
     runtimeDir: {
       path: runtimePath,
       noexec: mountOf(runtimePath, mounts)?.options.includes("noexec") ?? false,
@@ -84,6 +84,13 @@ function whichContainer(env: Record<string, string>): Container | undefined {
   if (exists("/run/.containerenv")) return "podman";
   if (exists("/.dockerenv")) return "docker";
   return exists("/run/systemd/container") ? "other" : undefined;
+}
+
+/** File systems whose place is an empty directory below /proc; they hide nothing. */
+const BELONG_IN_PROC = ["/proc/sys/fs/binfmt_misc", "/proc/fs/nfsd"];
+
+export function maskedParts(mountPoints: string[]): string[] {
+  return mountPoints.filter((point) => point.startsWith("/proc/") && !BELONG_IN_PROC.includes(point));
 }
 
 interface MountLine {
