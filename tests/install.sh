@@ -1,0 +1,57 @@
+#!/bin/sh
+# What the tests need beyond what cordon needs, in one place. `./run-tests --install` runs it; safe to run again.
+# The Debian packages need root; without it the missing ones are named and the tests that need them are skipped.
+# Python packages go to build/venv, never into the system's Python.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+
+# package              for
+debian='
+binutils               as and objcopy: the listings of the shim on x86_64
+gcc                    small C programs that attack a sandbox
+libc6-dev              the same
+gcc-aarch64-linux-gnu  the listing of the shim on aarch64 (brings its binutils)
+qemu-user-static       running that on another machine
+bubblewrap             what start-up times and set-up are compared with
+util-linux             setpriv, unshare, flock
+procps                 ps, for what must not be left behind
+curl                   install.sh and the first-run script
+wget                   the same without curl
+python3                pseudo-terminals, notebooks
+python3-venv           build/venv
+'
+
+# Jupyter as its users have it: from PyPI, one version each.
+python='
+nbclient==0.10.2
+nbformat==5.10.4
+ipykernel==6.30.1
+jupyter_client==8.6.3
+'
+
+missing=
+for package in $(printf '%s' "$debian" | awk 'NF { print $1 }'); do
+  [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing="$missing $package"
+done
+if [ -n "$missing" ]; then
+  if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    echo "installing:$missing"
+    export DEBIAN_FRONTEND=noninteractive
+    # shellcheck disable=SC2086
+    apt-get install -y -q --no-install-recommends $missing >/dev/null ||
+      { apt-get update -q && apt-get install -y -q --no-install-recommends $missing; } || exit 1
+  else
+    echo "not installed (needs root and apt-get):$missing"
+  fi
+fi
+
+wanted=$(printf '%s' "$python" | awk 'NF { print $1 }')
+if [ "$(cat build/venv/installed 2>/dev/null)" != "$wanted" ]; then
+  echo "installing into build/venv:" $wanted
+  mkdir -p build && rm -rf build/venv
+  python=/usr/bin/python3
+  [ -x "$python" ] || python=python3
+  # shellcheck disable=SC2086
+  "$python" -m venv build/venv && build/venv/bin/pip install -q --disable-pip-version-check $wanted || exit 1
+  printf '%s\n' "$wanted" >build/venv/installed
+fi
