@@ -98,27 +98,27 @@ function findRuns(filter: Filter): Run[] {
   }
   for (const [call, rules] of byCall) verdicts[call] = callVerdict(rules, filter.otherwise);
   const runs: Run[] = [];
-  for (let first = 0; first < verdicts.length; first++) add(runs, first, verdicts[first] ?? filter.otherwise);
-  add(runs, verdicts.length, filter.newer);
-  add(runs, X32_BIT, ENOSYS);
+  for (let first = 0; first < verdicts.length; first++) {
+    const verdict = verdicts[first]!;
+    const last = runs[runs.length - 1];
+    if (last?.verdict !== verdict) runs.push({ first, verdict, weight: 1 });
+    else if (verdict === SECCOMP.allow) last.weight++;
+  }
+  for (const [first, verdict] of [[verdicts.length, filter.newer], [X32_BIT, ENOSYS]] as const) {
+    if (runs[runs.length - 1]?.verdict !== verdict) runs.push({ first, verdict, weight: 1 });
+  }
   return runs;
-}
-
-function add(runs: Run[], first: number, verdict: Run["verdict"]): void {
-  const last = runs[runs.length - 1];
-  if (last?.verdict !== verdict) runs.push({ first, verdict, weight: 1 });
-  else if (verdict === SECCOMP.allow && first < X32_BIT) last.weight++;
 }
 
 /** A plain verdict where no rule looks at arguments, else the code that does. */
 function callVerdict(rules: readonly Rule[], otherwise: number): Run["verdict"] {
-  const always = rules.findIndex((rule) => rule.when.length === 0);
-  const conditional = always < 0 ? rules : rules.slice(0, always);
-  const last = always < 0 ? otherwise : rules[always]!.verdict;
-  if (conditional.length === 0) return last;
+  let conditional = 0;
+  while (conditional < rules.length && rules[conditional]!.when.length > 0) conditional++;
+  const last = rules[conditional]?.verdict ?? otherwise;
+  if (conditional === 0) return last;
   const code: Instruction[] = [[BPF.return, 0, 0, last]];
-  for (let i = conditional.length - 1; i >= 0; i--) {
-    const { when, verdict } = conditional[i]!;
+  for (let i = conditional - 1; i >= 0; i--) {
+    const { when, verdict } = rules[i]!;
     const end = code.length;
     code.push([BPF.return, 0, 0, verdict]);
     for (let t = when.length - 1; t >= 0; t--) pushTest(code, when[t]!, end);
@@ -169,7 +169,8 @@ function search(
   }
   const half = (total[from]! + total[to]!) / 2;
   let middle = from + 1;
-  while (middle < to - 1 && Math.abs(total[middle + 1]! - half) < Math.abs(total[middle]! - half)) middle++;
+  while (middle < to - 1 && total[middle + 1]! <= half) middle++;
+  if (middle < to - 1 && total[middle + 1]! - half < half - total[middle]!) middle++;
   search(program, { runs, from: middle, to, total });
   const right = program.length;
   search(program, { runs, from, to: middle, total });
