@@ -244,6 +244,21 @@ const oldKernel: Rule = ({ step, errno }, { kernel }) => {
   };
 };
 
+/** Diskless cluster nodes that run from the image they booted with. bubblewrap stops at the same place. */
+const rootOnInitramfs: Rule = ({ step, errno }, situation) =>
+  step !== "pivot-root" || errno !== "EINVAL" || !situation.rootOnInitramfs ? undefined : {
+    what: describeStep(step),
+    why: "this machine runs from its initramfs, which the kernel lets nobody exchange; " +
+      "its boot would have to go on to a tmpfs or a disk (switch_root(8))",
+  };
+
+const noOverlayDriver: Rule = ({ step, errno }) =>
+  step !== "overlay" || errno !== "ENODEV" ? undefined : {
+    what: describeStep(step),
+    why: "the kernel's overlay module is not loaded",
+    mend: "sudo modprobe overlay\necho overlay | sudo tee /etc/modules-load.d/cordon.conf",
+  };
+
 const fullDisk: Rule = ({ step, errno }) => {
   if (errno !== "EDQUOT" && errno !== "ENOSPC") return undefined;
   if (!step.startsWith("/")) return undefined;
@@ -262,6 +277,8 @@ const RULES: readonly Rule[] = [
   containerAppArmor,
   maskedProc,
   noMemfd,
+  rootOnInitramfs,
+  noOverlayDriver,
   oldKernel,
   fullDisk,
 ];

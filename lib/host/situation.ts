@@ -40,6 +40,8 @@ export interface Situation {
   apparmor: string;
   /** Mounts below /proc that hide parts of it. */
   masked: string[];
+  /** The root file system is the one the kernel booted with (rootfs). */
+  rootOnInitramfs: boolean;
   /** Directory for an executable file where memory cannot be executed, and whether files run there. */
   runtimeDir: { path: string; noexec: boolean };
   cgroups: CgroupSupport;
@@ -62,6 +64,7 @@ export function gatherSituation(host: Host): Situation {
     filtered: /^Seccomp:\s*2$/m.test(read("/proc/self/status")),
     apparmor: read("/proc/self/attr/apparmor/current").trim() || read("/proc/self/attr/current").trim(),
     masked: maskedParts(mounts.map((mount) => mount.point)),
+    rootOnInitramfs: mountOf("/", mounts)?.type === "rootfs",
     runtimeDir: {
       path: runtimePath,
       noexec: mountOf(runtimePath, mounts)?.options.includes("noexec") ?? false,
@@ -96,12 +99,17 @@ export function maskedParts(mountPoints: string[]): string[] {
 interface MountLine {
   point: string;
   options: string[];
+  type: string;
 }
 
-/** Mount points and their per-mount options, proc_pid_mountinfo(5). */
+/** Mount points, their per-mount options and file system types, proc_pid_mountinfo(5). */
 export function parseMounts(text: string): MountLine[] {
   return text.split("\n").map(words).filter((fields) => fields.length > 6)
-    .map((fields) => ({ point: fields[4]!, options: fields[5]!.split(",") }));
+    .map((fields) => ({
+      point: fields[4]!,
+      options: fields[5]!.split(","),
+      type: fields[fields.indexOf("-", 6) + 1] ?? "",
+    }));
 }
 
 /** The mount a path lies on: the longest mount point above it, the last one where several are stacked. */

@@ -17,6 +17,7 @@ function situation(change: Partial<Situation> = {}): Situation {
     filtered: false,
     apparmor: "unconfined",
     masked: [],
+    rootOnInitramfs: false,
     runtimeDir: { path: "/run/user/1000", noexec: false },
     cgroups: { controllers: { memory: at, pids: at, cpu: at }, evacuate: false },
     ...change,
@@ -163,6 +164,19 @@ Deno.test("a full quota and a full disk are told apart", () => {
 Deno.test("a kernel without user namespaces", () => {
   const advice = advise({ step: "user-namespace", errno: "EINVAL" }, situation({ hasUserNamespaces: false }));
   assert.match(advice.why, /CONFIG_USER_NS/);
+});
+
+Deno.test("a diskless node that runs from its initramfs cannot exchange the root", () => {
+  const failure = { step: "pivot-root", errno: "EINVAL" };
+  assert.match(advise(failure, situation({ rootOnInitramfs: true })).why, /initramfs/);
+  assert.equal(advise(failure, situation()).why, "the kernel answered EINVAL");
+});
+
+Deno.test("an overlay driver that is not loaded", () => {
+  assert.match(
+    advise({ step: "overlay", errno: "ENODEV" }, situation()).mend ?? "",
+    /^sudo modprobe overlay\n/,
+  );
 });
 
 Deno.test("an unknown cause is not guessed at: the errno and no command", () => {

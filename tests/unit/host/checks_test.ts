@@ -29,6 +29,7 @@ const SITUATION: Situation = {
   filtered: false,
   apparmor: "",
   masked: [],
+  rootOnInitramfs: false,
   runtimeDir: { path: "/run/user/1000", noexec: false },
   cgroups: { controllers: { memory: NONE, pids: NONE, cpu: NONE }, evacuate: false },
 };
@@ -118,6 +119,8 @@ Deno.test("a path lies on the longest mount above it", () => {
   assert.equal(mountOf("/run/user/1000/x", mounts)?.point, "/run/user/1000");
   assert.equal(mountOf("/run/user/10001", mounts)?.point, "/run");
   assert.equal(mountOf("/home", mounts)?.point, "/");
+  assert.equal(mountOf("/home", mounts)?.type, "ext4");
+  assert.equal(mountOf("/run/user/1000", mounts)?.type, "tmpfs");
 });
 
 test("the steps work on this machine, one more at a time", { needs: [userns] }, () => {
