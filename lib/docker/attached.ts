@@ -1,0 +1,35 @@
+/** A hijacked connection to a container's or exec's streams. */
+
+import { demultiplex, type Output } from "./frames.ts";
+import type { Reply } from "./request.ts";
+
+/** Streams of a process: read {@link output}, write its stdin, and close. */
+export class Attached {
+  readonly #reply: Reply;
+  readonly #tty: boolean;
+
+  constructor(reply: Reply, options: { tty: boolean }) {
+    this.#reply = reply;
+    this.#tty = options.tty;
+  }
+
+  /** The process's output to its end; may be iterated once. While nobody iterates, the process blocks. */
+  output(): AsyncGenerator<Output> {
+    return demultiplex(this.#reply.chunks(), { tty: this.#tty });
+  }
+
+  /** Writes to stdin; waits while the process does not read. False when stdin takes nothing any more. */
+  async write(bytes: Uint8Array): Promise<boolean> {
+    return await this.#reply.connection.tryWrite(bytes);
+  }
+
+  /** Ends stdin; output goes on. With a terminal the engine ends stdin only when the connection closes. */
+  async closeStdin(): Promise<void> {
+    await this.#reply.connection.closeWrite();
+  }
+
+  /** Closes both directions; a pending iteration throws. */
+  close(): void {
+    this.#reply.close();
+  }
+}
