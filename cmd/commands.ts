@@ -1,10 +1,11 @@
 /** Everything this executable answers to: a new command or old name is one line here. */
 import type { Registry } from "../lib/cli/command.ts";
 import { completions, help, man } from "./about.options.ts";
+import { doctor } from "./doctor.options.ts";
 import { isolate } from "./isolate.options.ts";
 
 export const registry: Registry = {
-  commands: [isolate, completions, man, help],
+  commands: [isolate, doctor, completions, man, help],
   legacy: [
     {
       name: "isolate.sh",

@@ -5,7 +5,7 @@ import { UsageError } from "../errors.ts";
 import { allOptions, type CommandTable, type Given, type OptionSpec, Parsed } from "./command.ts";
 import { nearest } from "./suggest.ts";
 
-/** A request for help found among the options wins over everything else that was typed. */
+/** A request for help wins over whatever follows it, mistakes included. */
 export type ParseResult = { help: "short" | "long" } | { parsed: Parsed };
 
 /**

@@ -27,7 +27,7 @@ ${registry.commands.map(commandCase).join("\n")}
     if [[ -n $prev ]]; then prev=; continue; fi
     if [[ -n $pass && ($word == -- || $word != -*) ]]; then
       [[ $word == -- ]] && ((i++))
-      if ((i >= COMP_CWORD)); then COMPREPLY=($(compgen -c -- "$cur")); else COMPREPLY=($(compgen -f -- "$cur")); fi
+      if ((i >= COMP_CWORD)); then mapfile -t COMPREPLY < <(compgen -c -- "$cur"); else mapfile -t COMPREPLY < <(compgen -f -- "$cur"); fi
       return
     fi
     [[ " $valued " == *" $word "* ]] && prev=$word
@@ -39,11 +39,11 @@ ${registry.commands.map(valueCases).filter((text) => text !== "").join("\n")}
     return
   fi
   if [[ $cur == -* ]]; then
-    COMPREPLY=($(compgen -W "$options" -- "$cur"))
+    mapfile -t COMPREPLY < <(compgen -W "$options" -- "$cur")
   elif [[ -n $pass ]]; then
-    COMPREPLY=($(compgen -c -- "$cur"))
+    mapfile -t COMPREPLY < <(compgen -c -- "$cur")
   else
-    COMPREPLY=($(compgen -W "$operands" -- "$cur"))
+    mapfile -t COMPREPLY < <(compgen -W "$operands" -- "$cur")
   fi
 }
 complete -o filenames -F _cordon cordon
@@ -84,7 +84,7 @@ function valueCases(command: Command): string {
     const action = compgen(option.complete);
     return action === ""
       ? []
-      : [`    ${patterns(command, option)}) COMPREPLY=($(compgen ${action} -- "$cur")) ;;`];
+      : [`    ${patterns(command, option)}) mapfile -t COMPREPLY < <(compgen ${action} -- "$cur") ;;`];
   }).join("\n");
 }
 

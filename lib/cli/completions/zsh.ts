@@ -87,7 +87,7 @@ function optionSpecs(option: OptionSpec): string[] {
 }
 
 function operandSpecs(command: Command): string[] {
-  if (command.passThrough) return ["*:: :_normal"];
+  if (command.passThrough) return ["(-)1:program:_command_names -e", "*::argument:_normal"];
   return command.operands.map((operand: OperandSpec, i) =>
     `${operand.variadic ? "*" : i + 1}:${escape(operand.name)}:${action(operand.complete)}`
   );
