@@ -6,7 +6,7 @@ import { CODE_ADDRESS, DATA_ADDRESS, ELF_MACHINE, interpreter, OPERATION } from 
 import { type Syscall, syscallNumber } from "../../ffi/syscalls.ts";
 import { encodeOs } from "../host/bytes.ts";
 import { addAbort } from "./abort.ts";
-import { Address, type Argument, Label, type Operation, type Program, Slot } from "./program.ts";
+import { type Address, Label, type Operation, type Program, put64, Slot } from "./program.ts";
 
 /** Size of an operation, and where in it the description of the step lies (see the interpreter's listing). */
 export const OPERATION_SIZE = 96;
@@ -21,64 +21,80 @@ const PT_LOAD = 1, PT_GNU_STACK = 0x6474e551;
 /** The executable image of a program. Ends the program: nothing can be added to it afterwards. */
 export function writeImage(p: Program): Uint8Array<ArrayBuffer> {
   addAbort(p);
-  // Every string must be in the data before its size is known.
-  for (const operation of p.operations) {
+  const { operations } = p;
+  // Every string must be in the data before its size is known. One pass: the rest of this function only writes.
+  const says: (Text | undefined)[] = [];
+  for (const operation of operations) {
     for (const argument of operation.args) if (typeof argument === "string") p.string(argument);
+    says.push(operation.name in OPERATION ? undefined : described(p, operation));
   }
-  const says = p.operations.map((o) => isCall(o) ? p.string(`${o.say ?? o.name}: `) : undefined);
 
-  const dataStart = FIRST_OPERATION + p.operations.length * OPERATION_SIZE;
+  const dataStart = FIRST_OPERATION + operations.length * OPERATION_SIZE;
   const zeroStart = (dataStart + p.data.length + 8 + 63) & -64;
-  const addressOf = (target: Address | Label): number => {
-    if (target instanceof Label) {
-      if (target.position < 0) throw new Error(`label ${target.name} is used and never placed`);
-      return DATA_ADDRESS + FIRST_OPERATION + target.position * OPERATION_SIZE;
-    }
-    const base = target.segment === "vm" ? 0 : target.segment === "data" ? dataStart : zeroStart;
-    return DATA_ADDRESS + base + target.offset;
-  };
-  const valueOf = (argument: Argument): number | bigint => {
-    if (typeof argument === "number" || typeof argument === "bigint") return argument;
-    if (typeof argument === "string") return addressOf(p.string(argument));
-    return addressOf(argument instanceof Slot ? argument.address : argument);
+  const bases = { vm: DATA_ADDRESS, data: DATA_ADDRESS + dataStart, zero: DATA_ADDRESS + zeroStart };
+  const addressOf = ({ segment, offset }: Address): number => bases[segment] + offset;
+  const placeOf = (label: Label): number => {
+    if (label.position < 0) throw new Error(`label ${label.name} is used and never placed`);
+    return DATA_ADDRESS + FIRST_OPERATION + label.position * OPERATION_SIZE;
   };
 
   const code = interpreter(p.arch);
-  const segment = zeroStart;
-  const image = new Uint8Array(DATA_OFFSET + segment);
+  const image = new Uint8Array(DATA_OFFSET + zeroStart);
   const view = new DataView(image.buffer);
-  const put = (offset: number, value: number | bigint) => put64(view, DATA_OFFSET + offset, value);
-
   image.set(code, ENTRY);
   image.set(p.data, DATA_OFFSET + dataStart);
-  for (const { offset, to } of p.references) put(dataStart + offset, addressOf(to));
-  p.operations.forEach((operation, i) => {
-    const at = FIRST_OPERATION + i * OPERATION_SIZE;
-    put(at, isCall(operation) ? syscallNumber(operation.name as Syscall, p.arch) : codeOf(operation));
+  for (const { offset, to } of p.references) {
+    put64(view, DATA_OFFSET + dataStart + offset, to instanceof Label ? placeOf(to) : addressOf(to));
+  }
+  // Operations are words of 64 bits, nearly all below 2^32: low halves go straight into a 32-bit view, for start-up's sake.
+  const low = new Uint32Array(image.buffer);
+  let at = DATA_OFFSET + FIRST_OPERATION;
+  const abort = placeOf(p.abort);
+  operations.forEach((operation, i) => {
+    const { name, args, into, fail } = operation;
+    const word = at >> 2;
     let slots = 0;
-    operation.args.forEach((argument, j) => {
-      if (argument instanceof Slot) slots |= 1 << j;
-      put(at + 16 + j * 8, valueOf(argument));
-    });
-    put(at + 8, slots);
-    if (operation.into) put(at + 64, addressOf(operation.into.address));
-    put(at + 72, addressOf(operation.fail ?? p.abort));
+    for (let j = 0; j < args.length; j++) {
+      const argument = args[j]!;
+      const to = word + 4 + 2 * j;
+      if (typeof argument === "number" && argument >= 0 && argument <= 0xffffffff) low[to] = argument;
+      else if (typeof argument === "number" || typeof argument === "bigint") put64(view, 4 * to, argument);
+      else if (typeof argument === "string") low[to] = addressOf(p.string(argument));
+      else if (argument instanceof Slot) {
+        slots |= 1 << j;
+        low[to] = addressOf(argument.address);
+      } else low[to] = argument instanceof Label ? placeOf(argument) : addressOf(argument);
+    }
+    low[word + 2] = slots;
+    if (into) low[word + 16] = addressOf(into.address);
+    low[word + 18] = fail ? placeOf(fail) : abort;
     const say = says[i];
     if (say) {
-      put(at + OPERATION_SAY, addressOf(say));
-      put(at + OPERATION_SAY + 8, encodeOs(`${operation.say ?? operation.name}: `).length);
-    }
+      low[word] = syscallNumber(name as Syscall, p.arch);
+      low[word + 20] = addressOf(say.at);
+      low[word + 22] = say.length;
+    } else put64(view, at, OPERATION[name as keyof typeof OPERATION]);
+    at += OPERATION_SIZE;
   });
-  writeHeaders(view, p, { code: ENTRY + code.length, segment });
+  writeHeaders(view, p, { code: ENTRY + code.length, segment: zeroStart });
   return image;
 }
 
-function isCall(operation: Operation): boolean {
-  return !(operation.name in OPERATION);
+interface Text {
+  at: Address;
+  length: number;
 }
 
-function codeOf(operation: Operation): number {
-  return OPERATION[operation.name as keyof typeof OPERATION];
+/** What a failure message calls a step. */
+function described(p: Program, { say, name }: Operation): Text {
+  const text = `${say ?? name}: `;
+  const at = p.string(text);
+  return { at, length: isAscii(text) ? text.length : encodeOs(text).length };
+}
+
+function isAscii(text: string): boolean {
+  for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) >= 0x80) return false;
+  return true;
 }
 
 function writeHeaders(view: DataView, p: Program, size: { code: number; segment: number }): void {
@@ -106,11 +122,4 @@ function writeHeaders(view: DataView, p: Program, size: { code: number; segment:
   entry(0, PT_LOAD, PF.r | PF.x, [0, CODE_ADDRESS, size.code, size.code]);
   entry(1, PT_LOAD, PF.r | PF.w, [DATA_OFFSET, DATA_ADDRESS, size.segment, size.segment + p.zeroSize]);
   entry(2, PT_GNU_STACK, PF.r | PF.w, [0, 0, 0, 0]);
-}
-
-function put64(view: DataView, offset: number, value: number | bigint): void {
-  if (typeof value === "number" && value >= 0 && value <= 0xffffffff) {
-    view.setUint32(offset, value, true);
-    view.setUint32(offset + 4, 0, true);
-  } else view.setBigUint64(offset, BigInt.asUintN(64, BigInt(value)), true);
 }

@@ -59,6 +59,18 @@ export interface Reference {
 const INITIAL_HEAP = 1 << 16;
 /** Zeroed buffers from this size on cost nothing in the image. */
 const LARGE = 256;
+/** Strings below this length are tried as ASCII first. */
+const SHORT = 128;
+
+/** Writes a 64-bit word, little-endian; negative numbers in two's complement. BigInt is slow before it is compiled. */
+export function put64(view: DataView, offset: number, value: number | bigint): void {
+  if (typeof value === "bigint") {
+    view.setBigUint64(offset, BigInt.asUintN(64, value), true);
+    return;
+  }
+  view.setUint32(offset, value, true);
+  view.setUint32(offset + 4, value >= 0 && value <= 0xffffffff ? 0 : Math.floor(value / 0x100000000), true);
+}
 
 export class Program {
   readonly operations: Operation[] = [];
@@ -113,12 +125,28 @@ export class Program {
   /** Address of a C string; equal strings share one place. */
   string(text: string): Address {
     let address = this.#strings.get(text);
-    if (!address) {
-      const bytes = encodeOs(text);
-      address = this.#reserve(bytes.length + 1, 1);
-      this.#heap.set(bytes, address.offset);
-      this.#strings.set(text, address);
+    if (!address) this.#strings.set(text, address = this.#text(text));
+    return address;
+  }
+
+  /** Most strings are short and ASCII: written here without a call into the runtime. */
+  #text(text: string): Address {
+    const length = text.length;
+    if (length < SHORT) {
+      const address = this.#reserve(length + 1, 1);
+      let i = 0;
+      for (; i < length; i++) {
+        const code = text.charCodeAt(i);
+        if (code >= 0x80) break;
+        this.#heap[address.offset + i] = code;
+      }
+      if (i === length) return address;
+      this.#heap.fill(0, address.offset, this.#top);
+      this.#top = address.offset;
     }
+    const bytes = encodeOs(text);
+    const address = this.#reserve(bytes.length + 1, 1);
+    this.#heap.set(bytes, address.offset);
     return address;
   }
 
@@ -152,7 +180,7 @@ export class Program {
   }
 
   #put(offset: number, value: number | bigint): void {
-    this.#view.setBigUint64(offset, BigInt.asUintN(64, BigInt(value)), true);
+    put64(this.#view, offset, value);
   }
 
   // ------------------------------------------------------------------------------------------------ operations
