@@ -20,7 +20,17 @@ function decodeLossless(bytes: Uint8Array): string {
   let text = "";
   for (let i = 0; i < bytes.length;) {
     const first = bytes[i]!;
-    const length = first < 0x80 ? 1 : first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf5 ? 4 : 0;
+    const length = first < 0x80
+      ? 1
+      : first < 0xc2
+      ? 0
+      : first < 0xe0
+      ? 2
+      : first < 0xf0
+      ? 3
+      : first < 0xf5
+      ? 4
+      : 0;
     let character: string | undefined;
     if (length > 0 && i + length <= bytes.length) {
       try {

@@ -25,7 +25,9 @@ export interface FileSystem {
 
 function statx(path: string, flags: number): FileType | undefined {
   const buffer = new Uint8Array(STATX_SIZE);
-  if (libc().statx(AT.FDCWD, cString(path), flags | AT.NO_AUTOMOUNT, STATX.TYPE, buffer) < 0) return undefined;
+  if (libc().statx(AT.FDCWD, cString(path), flags | AT.NO_AUTOMOUNT, STATX.TYPE, buffer) < 0) {
+    return undefined;
+  }
   switch (new DataView(buffer.buffer).getUint16(STATX_FIELD.mode, true) & S.IFMT) {
     case S.IFREG:
       return "file";
