@@ -108,10 +108,12 @@ export async function importImage(
   const { tag = "latest" } = parseReference(name);
   const repo = name.replace(/:[^:/]*$/, "");
   const what = `import image ${name}`;
+  // Podman 4.3 takes no notice of `tag` here, and Docker refuses a tag in `repo`.
+  const podman = engine.name === "podman";
   const reply = await request(engine, {
     method: "POST",
     path: "/images/create",
-    query: { fromSrc: "-", repo, tag, changes: options.changes },
+    query: { fromSrc: "-", repo: podman ? `${repo}:${tag}` : repo, tag, changes: options.changes },
     body: options.tar,
     contentType: "application/x-tar",
     what,

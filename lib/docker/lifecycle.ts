@@ -201,7 +201,7 @@ async function runCreated(
   signal.throwIfAborted();
   await options.onCreated?.(id);
   const { attached, waiting } = await connectStreams(engine, options, parts);
-  await asStart(startContainer(engine, id, { signal }));
+  await asStart(startContainer(engine, id, { signal }), id);
   const input = streams.stdin ? pumpInput(attached, streams.stdin) : undefined;
   try {
     const exited = waiting.then(({ result }) => result);
@@ -234,23 +234,26 @@ async function connectStreams(
   waiting.catch(() => undefined);
   const [attached] = await Promise.all([
     // Podman sets the container up here, so that its start errors can come from attach.
-    asStart(attachContainer(engine, id, {
-      tty: config.Tty === true,
-      stdin: options.streams?.stdin !== undefined,
-      detachKeys: options.detachKeys,
-      signal,
-    })),
+    asStart(
+      attachContainer(engine, id, {
+        tty: config.Tty === true,
+        stdin: options.streams?.stdin !== undefined,
+        detachKeys: options.detachKeys,
+        signal,
+      }),
+      id,
+    ),
     // An engine that does not confirm has most likely registered it all the same; the status is asked for then.
     within(waiting, { ms: timing.confirmMs, signal }),
   ]);
   return { attached, waiting };
 }
 
-async function asStart<T>(starting: Promise<T>): Promise<T> {
+async function asStart<T>(starting: Promise<T>, id: string): Promise<T> {
   try {
     return await starting;
   } catch (error) {
-    throw error instanceof EngineError && error.status !== 0 ? startError(error) : error;
+    throw error instanceof EngineError && error.status !== 0 ? startError(error, short(id)) : error;
   }
 }
 

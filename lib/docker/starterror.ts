@@ -5,20 +5,18 @@ import { EngineError } from "./errors.ts";
 
 /**
  * Status by the rule of docker-run(1): 127 when the command was not found, 126 when it cannot be executed, else 125.
- * Engines tell it only in words, those of runc and crun; the same words about a mount are no command's fault.
+ * Engines tell it only in words, those of runc and crun; the same words about a mount or a limit are no command's fault.
  */
 export function startExitCode(message: string): number {
-  if (/\bmount(ing|ed)?\b/i.test(message)) return EXIT.cordon;
-  if (/executable file .*not found|no such file or directory|cannot find the file/i.test(message)) {
-    return EXIT.notFound;
-  }
+  if (!/\bexecutable\b|\bexec: /i.test(message) || /\bmount(ing|ed)?\b/i.test(message)) return EXIT.cordon;
+  if (/not found|no such file or directory|cannot find the file/i.test(message)) return EXIT.notFound;
   if (/permission denied|is a directory/i.test(message)) return EXIT.cannotExecute;
   return EXIT.cordon;
 }
 
 /** The error of a failed start with the status for it, and the engine's words without its layers' prefixes. */
-export function startError(error: EngineError): EngineError {
-  return new EngineError(error.message, {
+export function startError(error: EngineError, container: string): EngineError {
+  return new EngineError(`Cannot start container ${container}`, {
     status: error.status,
     engineMessage: error.engineMessage,
     why: error.engineMessage ? withoutLayers(error.engineMessage) : error.why,
@@ -31,10 +29,11 @@ export function startError(error: EngineError): EngineError {
 /** `failed to create shim task: OCI runtime create failed: …: exec: "x": not found: unknown` → `exec: "x": not found` */
 function withoutLayers(message: string): string {
   return message
+    .replace(/^preparing container \w+ for attach: /, "")
     .replace(/^.*unable to start container process: /s, "")
     .replace(
       /^(?:failed to create (?:shim task|task for container|shim): |OCI runtime create failed: )+/s,
       "",
     )
-    .replace(/: unknown$/, "");
+    .replace(/: (?:unknown|OCI [^:]*)$/, "");
 }
