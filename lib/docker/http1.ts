@@ -12,12 +12,18 @@ export interface Head {
   headers: ReadonlyMap<string, string>;
 }
 
-/** The request's head as bytes, the empty line included. */
+/**
+ * The request's head as bytes, the empty line included.
+ *
+ * @throws TypeError for a line break or NUL, by which one header would become two
+ */
 export function encodeHead(start: string, headers: Iterable<readonly [string, string]>): Uint8Array {
-  let text = `${start} HTTP/1.1\r\n`;
-  for (const [name, value] of headers) text += `${name}: ${value}\r\n`;
-  if (/[\r\n]/.test(text.replaceAll("\r\n", ""))) throw new TypeError("Line break in a request header");
-  return new TextEncoder().encode(`${text}\r\n`);
+  const lines = [`${start} HTTP/1.1`];
+  for (const [name, value] of headers) lines.push(`${name}: ${value}`);
+  if (lines.some((line) => /[\r\n\0]/.test(line))) {
+    throw new TypeError("Line break or NUL in a request header");
+  }
+  return new TextEncoder().encode(`${lines.join("\r\n")}\r\n\r\n`);
 }
 
 /**
