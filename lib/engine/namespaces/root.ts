@@ -27,7 +27,7 @@ export function planRoot(spec: Spec, fs: FileSystem): Step[] {
   const whole = spec.mounts.findLast((m) => m.dest === "/");
   const tree = whole ? wholeRoot(whole, fs) : minimalRoot(spec, fs);
   devices(tree, fs);
-  tree.steps.push({ do: "proc", dest: "/proc", nested: spec.nested });
+  tree.steps.push({ do: "proc", dest: "/proc", nested: spec.nested, root: spec.user.uid === 0 });
   tree.addArea({ dest: "/proc", own: false, source: "/proc", readOnly: false });
   if (!whole) {
     tree.directory(tree.canonical(spec.user.home));
@@ -83,7 +83,8 @@ function devices(tree: RootTree, fs: FileSystem): void {
   for (const name of DEVICES) {
     const path = `/dev/${name}`;
     if (fs.stat(path) !== undefined) {
-      bind(tree, { source: path, dest: path, readOnly: false, devices: true, file: true });
+      // A read-only mount does not hinder writing to a device; it keeps root inside from changing the node's mode.
+      bind(tree, { source: path, dest: path, readOnly: true, devices: true, file: true });
     }
   }
   tree.directory("/dev/shm", WORLD_WRITABLE);

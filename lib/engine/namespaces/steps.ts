@@ -22,5 +22,5 @@ export type Step =
   | { do: "devpts"; dest: string }
   /** The caller's terminal, when there is one, at /dev/console: ttyname(3) finds it there. */
   | { do: "console"; dest: string }
-  /** A fresh proc, its dangerous parts read-only or covered unless `nested`. */
-  | { do: "proc"; dest: string; nested: boolean };
+  /** A fresh proc, its dangerous parts read-only or covered unless `nested`; more of them for `root`, who owns them. */
+  | { do: "proc"; dest: string; nested: boolean; root: boolean };

@@ -22,6 +22,7 @@ import { isBelow } from "../../engine/namespaces/tree.ts";
 import { encodeOs } from "../../host/bytes.ts";
 import type { Address, Argument, Program, Slot } from "../program.ts";
 import { copyTree } from "./copy.ts";
+import { consoleDevice, coverWithNull, reopenDevices } from "./devices.ts";
 
 export interface MountOptions {
   /** Directory the root is assembled over; it is covered in the sandbox's namespace only. */
@@ -86,6 +87,7 @@ export function assembleRoot(p: Program, steps: Step[], options: MountOptions): 
   const readOnlyAtEnd: { fd: Slot; dest: string }[] = [];
   for (const step of steps) apply(a, step, { steps, early, readOnlyAtEnd });
   for (const { fd, dest } of readOnlyAtEnd) readOnly(a, fd, dest);
+  reopenDevices(a);
 
   p.sys("fchdir", [a.root], { say: "enter the new root" });
   p.sys("pivot_root", [".", "."], { say: "make it the root" });
@@ -154,7 +156,7 @@ function apply(a: Assembly, step: Step, pending: Pending): void {
 // ---------------------------------------------------------------------------------------------------- pieces
 
 /** Paths in the new root are relative to its descriptor. */
-function relative(path: string): string {
+export function relative(path: string): string {
   return path === "/" ? "." : path.slice(1);
 }
 
@@ -196,9 +198,9 @@ function cloneTree(
   return tree;
 }
 
-function setAttributes(
+export function setAttributes(
   a: Assembly,
-  fd: Slot,
+  fd: Argument,
   { attributes, recursive, say }: { attributes: number; recursive: boolean; say: string },
 ): void {
   const flags = recursive ? TREE : AT.EMPTY_PATH;
@@ -356,32 +358,21 @@ function overlay(a: Assembly, step: Step & { do: "overlay" }): void {
   p.sys("close", [fd]);
 }
 
-// ---------------------------------------------------------------------------------------------------- /dev and /proc
-
-/** The terminal on stdin, by the name it has outside; without one /dev/null. */
-function consoleDevice(a: Assembly, dest: string): void {
-  const { p } = a;
-  const name = p.buffer(256), tree = p.slot(), none = p.label("no terminal"), end = p.label();
-  p.sys("ioctl", [0, 0x5401, p.buffer(64)], { fail: none });
-  p.sys("readlinkat", [AT.FDCWD, "/proc/self/fd/0", name, 255], { fail: none });
-  p.sys("open_tree", [AT.FDCWD, name, OPEN_TREE.CLONE | OPEN_TREE.CLOEXEC], { into: tree, fail: none });
-  attach(a, tree, { dest, own: true });
-  p.goto(end);
-  p.place(none);
-  coverWithNull(a, a.root, relative(dest), `mount ${dest}`);
-  p.place(end);
-}
-
-function coverWithNull(a: Assembly, directory: Argument, path: string, say: string): void {
-  const { p } = a;
-  const tree = p.slot();
-  p.sys("open_tree", [a.root, "dev/null", OPEN_TREE.CLONE | OPEN_TREE.CLOEXEC], { into: tree, say });
-  p.sys("move_mount", [tree, "", directory, path, MOVE_MOUNT.F_EMPTY_PATH], { say });
-  p.sys("close", [tree]);
-}
+// ---------------------------------------------------------------------------------------------------- /proc
 
 const PROC_READ_ONLY = ["sys", "irq", "bus", "fs", "sysrq-trigger"];
 const PROC_COVERED = ["kcore", "keys", "timer_list", "latency_stats", "sched_debug"];
+/** What root needs no capability for: it owns these files. */
+const ROOT_READ_ONLY = ["acpi", "asound", "scsi", "dynamic_debug", "mtrr"];
+const ROOT_COVERED = [
+  "kmsg",
+  "kpagecgroup",
+  "kpagecount",
+  "kpageflags",
+  "pagetypeinfo",
+  "slabinfo",
+  "vmallocinfo",
+];
 
 /**
  * A proc of the new pid namespace. User namespaces are set to zero inside: a second lock behind the seccomp filter. What
@@ -401,7 +392,7 @@ function proc(a: Assembly, step: Step & { do: "proc" }): void {
   p.sys("openat", [fd, limit, O.WRONLY | O.CLOEXEC, 0], { into: knob, say: `open /proc/${limit}` });
   p.sys("write", [knob, "0", 1], { say: `set /proc/${limit} to 0` });
   p.sys("close", [knob]);
-  for (const name of PROC_READ_ONLY) {
+  for (const name of step.root ? [...PROC_READ_ONLY, ...ROOT_READ_ONLY] : PROC_READ_ONLY) {
     maybe(p, (absent) => {
       const tree = p.slot();
       const flags = OPEN_TREE.CLONE | OPEN_TREE.CLOEXEC | AT.RECURSIVE;
@@ -415,7 +406,7 @@ function proc(a: Assembly, step: Step & { do: "proc" }): void {
       p.sys("close", [tree]);
     });
   }
-  for (const name of PROC_COVERED) {
+  for (const name of step.root ? [...PROC_COVERED, ...ROOT_COVERED] : PROC_COVERED) {
     maybe(p, (absent) => {
       const there = p.slot();
       p.sys("openat", [fd, name, O.PATH | O.CLOEXEC, 0], {

@@ -1,0 +1,115 @@
+/**
+ * Device nodes that come from the host: the terminal at /dev/console, and what stands on descriptors 0–2. Their mounts
+ * are read-only, which does not hinder reading and writing a device and keeps its owner, mode and times: root mapped to
+ * itself owns the machine's /dev/null, and an ordinary user the terminal.
+ */
+import { AT, F, IOCTL, MOUNT_ATTR, MOVE_MOUNT, O, OPEN_TREE, S, STATX } from "../../../ffi/constants.ts";
+import { STATX_FIELD, STATX_SIZE } from "../../../ffi/constants.ts";
+import type { Address, Argument, Label, Program } from "../program.ts";
+import { type Assembly, relative, setAttributes } from "./mounts.ts";
+
+/** S_IFCHR of inode(7). */
+const CHARACTER_DEVICE = 0o020000;
+const TERMIOS_SIZE = 64;
+/** Fixed, so that a path can name it. */
+const TREE_FD = 204;
+
+/** The terminal on stdin, by the name it has outside; without one /dev/null. */
+export function consoleDevice(a: Assembly, dest: string): void {
+  const { p } = a;
+  const none = p.label("no terminal"), end = p.label();
+  p.sys("ioctl", [0, IOCTL.TCGETS, p.buffer(TERMIOS_SIZE)], { fail: none });
+  takeDevice(a, 0, none);
+  p.sys("move_mount", [TREE_FD, "", a.root, relative(dest), MOVE_MOUNT.F_EMPTY_PATH], {
+    say: `mount ${dest}`,
+  });
+  p.sys("close", [TREE_FD]);
+  p.goto(end);
+  p.place(none);
+  coverWithNull(a, a.root, relative(dest), `mount ${dest}`);
+  p.place(end);
+}
+
+/** Mounts the sandbox's /dev/null, which is read-only as a mount, over something. */
+export function coverWithNull(a: Assembly, directory: Argument, path: string, say: string): void {
+  const { p } = a;
+  const tree = p.slot();
+  p.sys("open_tree", [a.root, "dev/null", OPEN_TREE.CLONE | OPEN_TREE.CLOEXEC], { into: tree, say });
+  p.sys("move_mount", [tree, "", directory, path, MOVE_MOUNT.F_EMPTY_PATH], { say });
+  p.sys("close", [tree]);
+}
+
+/**
+ * Opens character devices on descriptors 0–2 again, through the sandbox's own read-only mounts: through the descriptor as
+ * it was handed down, fchmod(2) would change the host's node. One that cannot be opened again is left as it is: it is
+ * then somebody else's, or the host no longer shows it.
+ */
+export function reopenDevices(a: Assembly): void {
+  const { p } = a;
+  const type = p.slot(), flags = p.slot(), opened = p.slot();
+  const before = p.buffer(STATX_SIZE), after = p.buffer(STATX_SIZE);
+  for (const fd of [0, 1, 2]) {
+    const found = p.label("opened again"), done = p.label();
+    look(p, fd, before);
+    p.field(type, before.plus(STATX_FIELD.mode), 16);
+    p.and(type, type, S.IFMT);
+    p.when([type, "!=", CHARACTER_DEVICE], done);
+    p.sys("fcntl", [fd, F.GETFL], { into: flags });
+    p.and(flags, flags, O.WRONLY | O.RDWR | O.APPEND | O.NONBLOCK);
+    p.add(flags, flags, O.NOCTTY | O.CLOEXEC);
+    // By a name that is there inside, where it can be: that is what /proc/self/fd shows.
+    for (const path of ["dev/null", "dev/console"]) {
+      const next = p.label();
+      p.sys("openat", [a.root, path, flags, 0], { into: opened, fail: next });
+      look(p, opened, after);
+      ifSameFile(p, [before, after], found);
+      p.sys("close", [opened]);
+      p.place(next);
+    }
+    const closeTree = p.label(), closeOpened = p.label(), same = p.label();
+    takeDevice(a, fd, done);
+    p.sys("openat", [AT.FDCWD, `/proc/self/fd/${TREE_FD}`, flags, 0], { into: opened, fail: closeTree });
+    look(p, opened, after);
+    ifSameFile(p, [before, after], same);
+    p.goto(closeOpened);
+    p.place(same);
+    p.sys("dup3", [opened, fd, 0]);
+    p.place(closeOpened);
+    p.sys("close", [opened]);
+    p.place(closeTree);
+    p.sys("close", [TREE_FD]);
+    p.goto(done);
+    p.place(found);
+    p.sys("dup3", [opened, fd, 0]);
+    p.sys("close", [opened]);
+    p.place(done);
+  }
+}
+
+/** The node that a descriptor is open on, as a detached read-only mount on {@link TREE_FD}; else goes to `none`. */
+function takeDevice(a: Assembly, fd: number, none: Label): void {
+  const { p } = a;
+  const name = p.buffer(256), tree = p.slot();
+  p.sys("readlinkat", [AT.FDCWD, `/proc/self/fd/${fd}`, name, 255], { fail: none });
+  p.sys("open_tree", [AT.FDCWD, name, OPEN_TREE.CLONE | OPEN_TREE.CLOEXEC], { into: tree, fail: none });
+  p.sys("dup3", [tree, TREE_FD, O.CLOEXEC]);
+  p.sys("close", [tree]);
+  const attributes = MOUNT_ATTR.RDONLY | MOUNT_ATTR.NOSUID;
+  setAttributes(a, TREE_FD, {
+    attributes,
+    recursive: false,
+    say: `make the mount of descriptor ${fd} read-only`,
+  });
+}
+
+function look(p: Program, fd: Argument, into: Address): void {
+  p.sys("statx", [fd, "", AT.EMPTY_PATH, STATX.TYPE | STATX.INO, into], { say: "look at a descriptor" });
+}
+
+/** Goes to `same` when both describe one file. */
+function ifSameFile(p: Program, [x, y]: readonly [Address, Address], same: Label): void {
+  const differ = p.label();
+  p.when([x.cell(STATX_FIELD.ino), "!=", y.cell(STATX_FIELD.ino)], differ);
+  p.when([x.cell(STATX_FIELD.devMajor), "==", y.cell(STATX_FIELD.devMajor)], same);
+  p.place(differ);
+}
