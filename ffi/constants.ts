@@ -8,6 +8,7 @@ import type { Arch } from "./syscalls.ts";
 export const E = {
   PERM: -1,
   NOENT: -2,
+  SRCH: -3,
   NOEXEC: -8,
   CHILD: -10,
   AGAIN: -11,
@@ -75,6 +76,7 @@ export const RESOLVE = { NO_MAGICLINKS: 0x02, NO_SYMLINKS: 0x04, BENEATH: 0x08, 
 
 /** clone(2) flags. */
 export const CLONE = {
+  PIDFD: 0x1000,
   NEWNS: 0x20000,
   NEWCGROUP: 0x2000000,
   NEWUTS: 0x4000000,
@@ -194,3 +196,8 @@ export const PROT_READ_WRITE = 3;
 export const MAP = { SHARED: 1, FIXED: 0x10, ANONYMOUS: 0x20 } as const;
 /** access(2). */
 export const R_OK = 4, W_OK = 2, X_OK = 1;
+
+/** socket(7), tcp(7). */
+export const SOL_SOCKET = 1, SO_REUSEADDR = 2, SO_LINGER = 13, IPPROTO_TCP = 6, TCP_NODELAY = 1;
+/** splice(2). */
+export const SPLICE = { MOVE: 1, NONBLOCK: 2 } as const;

@@ -1,5 +1,5 @@
 /** Small pieces of C that every program needs, written once. */
-import { AT, O, POLL, SIG } from "../../ffi/constants.ts";
+import { AT, CLONE, O, POLL, SIG } from "../../ffi/constants.ts";
 import { encodeOs } from "../host/bytes.ts";
 import type { Address, Argument, Label, Program, Slot } from "./program.ts";
 
@@ -14,16 +14,31 @@ export function pipeSlots(p: Program): Pipe {
 }
 
 /** pipe2(2), both ends close-on-exec. */
-export function pipe(p: Program, ends: Pipe, say: string): void {
+export function pipe(
+  p: Program,
+  ends: Pipe,
+  say: string,
+  { flags = 0, fail }: { flags?: number; fail?: Label } = {},
+): void {
   const pair = p.buffer(8);
-  p.sys("pipe2", [pair, O.CLOEXEC], { say });
+  p.sys("pipe2", [pair, O.CLOEXEC | flags], fail ? { say, fail } : { say });
   p.field(ends.read, pair, 32);
   p.field(ends.write, pair.plus(4), 32);
 }
 
 /** Starts a child that continues at `child`; the parent goes on with its pid in `pid`. clone(2) without a new stack is fork(2). */
-export function fork(p: Program, pid: Slot, child: Label, options: { flags?: number; say: string }): void {
-  p.sys("clone", [(options.flags ?? 0) | SIG.CHLD, 0, 0, 0, 0], { into: pid, say: options.say });
+export function fork(
+  p: Program,
+  pid: Slot,
+  child: Label,
+  { flags = 0, pidfd, say }: {
+    flags?: number; /** Where the kernel stores a pidfd. */
+    pidfd?: Address;
+    say: string;
+  },
+): void {
+  const all = flags | SIG.CHLD | (pidfd ? CLONE.PIDFD : 0);
+  p.sys("clone", [all, 0, pidfd ?? 0, 0, 0], { into: pid, say });
   p.when([pid, "==", 0], child);
 }
 

@@ -24,6 +24,19 @@ export interface Mount {
   optional: boolean;
 }
 
+/** Where the connections of a listener go. */
+export interface Forward {
+  /** Descriptor of a listening socket that was made outside. */
+  listenFd: number;
+  /** `or` is tried when the first name is not there (kernels differ in how they name ipc sockets). */
+  to: { unix: string; or?: string } | { host: "127.0.0.1" | "::1"; port: number };
+  /**
+   * While nothing listens inside: `hold` keeps the caller and tries again (a kernel that is starting), `reset` refuses
+   * (a server that the Hub asks again).
+   */
+  absent: "hold" | "reset";
+}
+
 /** `none`: loopback only. `host`: the caller's network. The others: outbound through a user-mode stack. */
 export type NetworkMode = "none" | "host" | "auto" | "pasta" | "slirp4netns";
 
@@ -91,6 +104,12 @@ export interface Spec {
   result?: { path: string } | { fd: number };
   /** Print each set-up step on stderr. */
   verbose: boolean;
+  /** Files made inside, readable by the user alone. */
+  files?: { path: string; content: string }[];
+  /** Connections carried from listeners outside to sockets inside. */
+  forwards?: Forward[];
+  /** End when the process that started us ends; its pid. */
+  endWithParent?: number;
   /** Container image; the namespaces engine takes none. */
   image?: string;
 }

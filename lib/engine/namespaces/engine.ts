@@ -20,6 +20,8 @@ import { resultPlan } from "./result.ts";
 import { planRoot } from "./root.ts";
 import { defaultFilter } from "./seccomp.ts";
 
+/** Connections a relay carries at once; each costs a process of some 12 KiB. */
+const MOST_CONNECTIONS = 1024;
 const DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin";
 
 export const namespaces: Engine = {
@@ -114,6 +116,8 @@ function plan(spec: Spec, host: Host, { limits, cgroup }: Prepared): SandboxPlan
     ...(spec.limits.wallSeconds !== undefined && { wallSeconds: spec.limits.wallSeconds }),
     ...(spec.limits.outputBytes !== undefined && { outputBytes: spec.limits.outputBytes }),
     ...(spec.result && { result: resultPlan(spec.result, limits.enforced) }),
+    ...(spec.forwards && { relay: { forwards: spec.forwards, most: MOST_CONNECTIONS } }),
+    ...(spec.endWithParent !== undefined && { endWithParent: spec.endWithParent }),
     verbose: spec.verbose,
   };
 }

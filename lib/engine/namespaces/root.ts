@@ -2,6 +2,7 @@
  * Plans the root of a sandbox: system directories read-only, a private /proc, a minimal /dev, a generated /etc, empty
  * /tmp and HOME, then the mounts asked for. The result is a list of steps; nothing is changed here.
  */
+import { posix } from "node:path";
 import { CordonError } from "../../errors.ts";
 import type { FileSystem } from "../../host/fs.ts";
 import type { Mount, Spec } from "../../spec/spec.ts";
@@ -31,6 +32,10 @@ export function planRoot(spec: Spec, fs: FileSystem): Step[] {
   tree.addArea({ dest: "/proc", own: false, source: "/proc", readOnly: false });
   if (!whole) {
     tree.directory(tree.canonical(spec.user.home));
+    for (const { path, content } of spec.files ?? []) {
+      tree.directory(posix.dirname(path), 0o700);
+      tree.file(path, content);
+    }
     tree.canonical(spec.workdir.path); // both of its names work, should it be shown
   }
   // A private /proc is always there; the host's would show every process of the machine.

@@ -22,6 +22,7 @@ import { encodeOs } from "../../host/bytes.ts";
 import { fork, ifPolled, pollWord, writeTo } from "../kit.ts";
 import type { Program, Slot } from "../program.ts";
 import { assembleRoot } from "./mounts.ts";
+import type { RelayPlan } from "./relay.ts";
 import { dropCapabilities } from "./privileges.ts";
 import { REPORT, type Shared } from "./sandbox.ts";
 
@@ -33,6 +34,7 @@ export function initProcess(s: Shared): void {
   p.place(s.initLabel);
   p.sys("close", [s.control.write]);
   p.sys("close", [s.report.read]);
+  for (const { listenFd } of plan.relay?.forwards ?? []) p.sys("close", [listenFd]);
   p.sys("prctl", [PR.SET_PDEATHSIG, SIG.KILL]);
   // The monitor may have died before the line above; then the pipe's end is already there.
   const early = p.words(0);
@@ -53,6 +55,7 @@ export function initProcess(s: Shared): void {
   });
   if (plan.ownNetwork) loopbackUp(p);
   assembleRoot(p, plan.steps, plan);
+  if (plan.relay) letRelayEnter(s, plan.relay);
 
   // Out of the caller's process group; on a terminal still in its session, to be able to hand the terminal on.
   p.if([s.onTerminal, "!=", 0], () => p.sys("setpgid", [0, 0]), () => p.sys("setsid", []));
@@ -69,6 +72,19 @@ export function initProcess(s: Shared): void {
   p.sys("close_range", [0, 2, 0]);
   for (const fd of plan.keepFds) p.sys("close", [fd]);
   serve(s, target, t);
+}
+
+/** The relay needs the assembled root, and us still dumpable, to enter. It has entered when its pipe's end is there. */
+function letRelayEnter({ p, go, entered }: Shared, relay: RelayPlan): void {
+  const byte = p.buffer(8), n = p.slot();
+  p.sys("close", [go.read]);
+  p.sys("close", [go.write]);
+  p.sys("close", [entered.write]);
+  p.sys("read", [entered.read, byte, 1], {
+    into: n,
+    say: `wait for the relay of ${relay.forwards.length} listeners`,
+  });
+  p.sys("close", [entered.read]);
 }
 
 /** Our name in process lists: the argument vector lies where the kernel put it, at the first stack pointer. */

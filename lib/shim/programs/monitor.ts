@@ -20,9 +20,10 @@ import {
 } from "../../../ffi/constants.ts";
 import { EXIT } from "../../errors.ts";
 import { fork, ifPolled, pipe, pollWord, tell } from "../kit.ts";
-import type { Slot } from "../program.ts";
+import type { Program, Slot } from "../program.ts";
 import { closeAllBut, openMissing, prepareStdio, PUMP_LIMIT, type Pumps } from "./stdio.ts";
 import { outcome, prepareResult, REASON } from "./result.ts";
+import { startRelay } from "./relay.ts";
 import { REPORT, type Shared } from "./sandbox.ts";
 
 const TERMIOS_SIZE = 64;
@@ -54,8 +55,28 @@ export function monitor(s: Shared): void {
 
   const namespaces = CLONE.NEWUSER | CLONE.NEWNS | CLONE.NEWPID | CLONE.NEWIPC | CLONE.NEWUTS |
     (plan.ownNetwork ? CLONE.NEWNET : 0);
-  fork(p, initPid, s.initLabel, { flags: namespaces, say: "create namespaces" });
-
+  const pidfd = p.buffer(8);
+  if (plan.relay) {
+    pipe(p, s.go, "make a pipe to the relay");
+    pipe(p, s.entered, "make a pipe from the relay");
+  }
+  fork(p, initPid, s.initLabel, {
+    flags: namespaces,
+    say: "create namespaces",
+    ...(plan.relay && { pidfd }),
+  });
+  if (plan.relay) {
+    const init = p.slot();
+    p.field(init, pidfd, 32);
+    const { go, entered, control, report } = s;
+    startRelay(p, plan.relay, {
+      go,
+      entered,
+      alive: control.read,
+      init,
+      others: [control.write, report.read, report.write],
+    });
+  }
   p.sys("close", [s.control.read]);
   p.sys("close", [s.report.write]);
   const complain = keepForComplaints(s);
@@ -63,13 +84,16 @@ export function monitor(s: Shared): void {
   p.sys("close_range", [0, 2, 0]);
   for (const fd of plan.keepFds) p.sys("close", [fd]);
 
-  const signals = p.slot(), info = p.buffer(SIGINFO_SIZE), polled = p.words(0, 0);
+  const signals = p.slot(), info = p.buffer(SIGINFO_SIZE), polled = p.words(0, 0, 0xffffffff);
   p.sys("signalfd4", [-1, s.allSignals.address, SIGSET, SFD_CLOEXEC], { into: signals });
   pollWord(p, polled.cell(0), signals);
   pollWord(p, polled.cell(8), s.report.read);
+  if (plan.endWithParent !== undefined) watchParent(p, plan.endWithParent, polled.cell(16));
   p.loop((_, again) => {
     const reported = p.label("reported");
-    p.sys("ppoll", [polled, 2, 0, 0, SIGSET], { fail: again });
+    const orphaned = p.label("orphaned");
+    p.sys("ppoll", [polled, 3, 0, 0, SIGSET], { fail: again });
+    ifPolled(p, polled.plus(16), POLL.IN, orphaned);
     ifPolled(p, polled.plus(8), POLL.IN | POLL.HUP, reported);
     p.sys("read", [signals, info, SIGINFO_SIZE], { fail: again });
     p.field(signal, info, 32);
@@ -79,6 +103,11 @@ export function monitor(s: Shared): void {
     });
     forward(s, signal, ownGroup.cell());
     p.goto(again);
+
+    p.place(orphaned);
+    p.set(reason, REASON.cordon);
+    p.sys("kill", [initPid, SIG.KILL], { fail: "ignore" });
+    p.goto(finish);
 
     p.place(reported);
     p.sys("read", [s.report.read, word.address, 8], { into: t, fail: again });
@@ -113,6 +142,21 @@ export function monitor(s: Shared): void {
   outcome(p, plan, { result, reason, status, usage, startTime });
   for (const directory of plan.cgroup?.removeDirs ?? []) removeDirectory(s, directory);
   leave(s, reason, status);
+}
+
+/**
+ * Watches the parent by pidfd. Not by PR_SET_PDEATHSIG: that fires when the parent's *thread* that started us ends.
+ * A parent that is gone already is as good as one that ends now.
+ */
+function watchParent(p: Program, parent: number, entry: Slot): void {
+  const now = p.slot(), fd = p.slot(), here = p.label();
+  p.sys("pidfd_open", [parent, 0], { into: fd, fail: p.abort, say: `watch the parent process ${parent}` });
+  p.sys("getppid", [], { into: now });
+  p.when([now, "==", parent], here);
+  tell(p, "the process that started this has ended");
+  p.exit(EXIT.cordon);
+  p.place(here);
+  pollWord(p, entry, fd);
 }
 
 /** A saved sandbox holds paths and ids of one user. */

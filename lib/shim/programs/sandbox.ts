@@ -14,6 +14,7 @@ import { Label, Program, type Slot } from "../program.ts";
 import { type Pipe, pipeSlots } from "../kit.ts";
 import { initProcess } from "./init.ts";
 import { monitor } from "./monitor.ts";
+import type { RelayPlan } from "./relay.ts";
 import { targetProcess } from "./target.ts";
 
 export interface Rlimit {
@@ -54,6 +55,10 @@ export interface SandboxPlan {
   wallSeconds?: number;
   outputBytes?: number;
   result?: ResultPlan;
+  /** Connections from listeners outside to sockets inside. */
+  relay?: RelayPlan;
+  /** End when this process, our parent, has ended. */
+  endWithParent?: number;
   verbose: boolean;
   /** Refuse to run as anybody else: set in saved images. */
   onlyUid?: number;
@@ -83,6 +88,9 @@ export interface Shared {
   control: Pipe;
   /** init → monitor: a word `kind | value << 32`, see {@link REPORT}. Its end of file tells the monitor that init died. */
   report: Pipe;
+  /** Between init and the relay, see {@link RelayLinks}. */
+  go: Pipe;
+  entered: Pipe;
   initLabel: Label;
   targetLabel: Label;
 }
@@ -104,6 +112,8 @@ export function sandboxProgram(plan: SandboxPlan): Program {
     terminal: p.slot(-1),
     control: pipeSlots(p),
     report: pipeSlots(p),
+    go: pipeSlots(p),
+    entered: pipeSlots(p),
     initLabel: new Label("init"),
     targetLabel: new Label("target"),
   };

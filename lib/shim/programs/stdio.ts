@@ -50,6 +50,7 @@ export function openMissing(p: Program): void {
 export function closeAllBut(p: Program, plan: SandboxPlan): void {
   const kept = new Set(plan.keepFds);
   if (plan.result && "fd" in plan.result.to) kept.add(plan.result.to.fd);
+  for (const { listenFd } of plan.relay?.forwards ?? []) kept.add(listenFd);
   let from = 3;
   for (const fd of [...kept].filter((n) => n > 2).sort((a, b) => a - b)) {
     if (fd > from) p.sys("close_range", [from, fd - 1, 0]);

@@ -1,0 +1,125 @@
+/**
+ * Listening sockets as plain descriptors: they are made here, in the host's network, and handed to a program that takes
+ * our place. Not close-on-exec.
+ */
+import { AF, E, SO_REUSEADDR, SOCK, SOL_SOCKET } from "../../ffi/constants.ts";
+import { errnoText } from "../../ffi/errno.ts";
+import { lastErrno, libc } from "../../ffi/libc.ts";
+import { sockets } from "../../ffi/sockets.ts";
+import { CordonError } from "../errors.ts";
+import { encodeOs } from "./bytes.ts";
+
+/** Connections the kernel queues for us (it caps this at net.core.somaxconn). */
+const BACKLOG = 1024;
+const IN_USE = 98, RETRY_MS = 20;
+const SUN_PATH = 108;
+
+export interface ListenOptions {
+  /** How long to wait for a port to become free: the one before us may still be ending. */
+  patienceMs?: number;
+}
+
+/** Listens on an IPv4 or IPv6 address; port 0 picks a free one. Throws {@link CordonError} with the address. */
+export function listenTcp(
+  address: string,
+  port: number,
+  options: ListenOptions = {},
+): { fd: number; port: number } {
+  const [family, bytes] = socketAddress(address, port);
+  const fd = bound(family, bytes, { what: `${address} port ${port}`, reuse: true, ...options });
+  return { fd, port: port || boundPort(fd) };
+}
+
+/** Listens on a Unix socket at a path where nothing is yet. */
+export function listenUnix(path: string): number {
+  const name = encodeOs(path);
+  if (name.length >= SUN_PATH) {
+    throw new CordonError(`socket path ${path} is ${name.length} bytes long`, {
+      why: `unix(7) allows ${SUN_PATH - 1}`,
+    });
+  }
+  const address = new Uint8Array(2 + name.length + 1);
+  address[0] = AF.UNIX;
+  address.set(name, 2);
+  return bound(AF.UNIX, address, { what: path, reuse: false });
+}
+
+interface Binding extends ListenOptions {
+  what: string;
+  reuse: boolean;
+}
+
+function bound(
+  family: number,
+  address: Uint8Array<ArrayBuffer>,
+  { what, reuse, patienceMs = 0 }: Binding,
+): number {
+  const fd = sockets().socket(family, SOCK.STREAM, 0);
+  if (fd < 0) throw new CordonError(`cannot make a socket for ${what}: ${errnoText(lastErrno())}`);
+  const until = Date.now() + patienceMs;
+  for (;;) {
+    // Connections in TIME_WAIT do not matter. But while the option is set another user could bind the same port and
+    // listen first, so it is cleared between bind and listen.
+    if (reuse) setReuse(fd, 1);
+    if (sockets().bind(fd, address, address.length) === 0) {
+      if (reuse) setReuse(fd, 0);
+      if (sockets().listen(fd, BACKLOG) === 0) return fd;
+    }
+    const errno = lastErrno();
+    if (errno !== IN_USE || Date.now() >= until) {
+      libc().close(fd);
+      throw cannotListen(what, errno);
+    }
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, RETRY_MS);
+  }
+}
+
+function setReuse(fd: number, value: number): void {
+  sockets().setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, new Uint8Array(Int32Array.of(value).buffer), 4);
+}
+
+function cannotListen(what: string, errno: number): CordonError {
+  const why = errno === IN_USE
+    ? "another process listens there"
+    : errno === -E.ACCES
+    ? "ports below 1024 need a privilege that this user does not have"
+    : errno === 99
+    ? "no interface of this machine has that address"
+    : undefined;
+  return new CordonError(`cannot listen on ${what}: ${errnoText(errno)}`, { why });
+}
+
+function boundPort(fd: number): number {
+  const address = new Uint8Array(28), length = new Uint8Array(Int32Array.of(28).buffer);
+  if (sockets().getsockname(fd, address, length) < 0) {
+    throw new CordonError(`cannot tell the port of descriptor ${fd}: ${errnoText(lastErrno())}`);
+  }
+  return address[2]! << 8 | address[3]!;
+}
+
+/** struct sockaddr_in or sockaddr_in6. */
+function socketAddress(address: string, port: number): [number, Uint8Array<ArrayBuffer>] {
+  const v4 = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/.exec(address);
+  if (v4 && v4.slice(1).every((part) => Number(part) < 256)) {
+    return [
+      AF.INET,
+      Uint8Array.of(AF.INET, 0, port >> 8, port & 255, ...v4.slice(1).map(Number), ...Array(8).fill(0)),
+    ];
+  }
+  const v6 = parseV6(address);
+  if (!v6) throw new CordonError(`address ${address} is neither IPv4 nor IPv6`);
+  return [AF.INET6, Uint8Array.of(AF.INET6, 0, port >> 8, port & 255, 0, 0, 0, 0, ...v6, 0, 0, 0, 0)];
+}
+
+/** RFC 4291 text form, without a zone and without embedded IPv4. */
+function parseV6(text: string): number[] | undefined {
+  const halves = text.split("::");
+  if (halves.length > 2 || !/^[0-9a-f:]+$/i.test(text)) return undefined;
+  const groups = halves.map((half) => half === "" ? [] : half.split(":"));
+  const given = groups.flat();
+  if (given.some((group) => !/^[0-9a-f]{1,4}$/i.test(group))) return undefined;
+  const missing = 8 - given.length;
+  if (halves.length === 1 ? missing !== 0 : missing < 1) return undefined;
+  const all = halves.length === 1 ? given : [...groups[0]!, ...Array(missing).fill("0"), ...groups[1]!];
+  return all.flatMap((group) => [parseInt(group, 16) >> 8, parseInt(group, 16) & 255]);
+}

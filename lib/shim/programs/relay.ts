@@ -1,0 +1,335 @@
+/**
+ * The relay: carries TCP connections from outside to a socket inside. An acceptor that stays outside the sandbox's pid
+ * namespace enters its user, mount and network namespaces; each connection is a process of its own that splices both
+ * ways, so nothing leaks between connections and the kernel keeps the buffers. socket(7), splice(2), setns(2).
+ */
+import {
+  AF,
+  CLONE,
+  E,
+  F,
+  IPPROTO_TCP,
+  O,
+  POLL,
+  PR,
+  SFD_CLOEXEC,
+  SIG,
+  SIGSET,
+  SO_LINGER,
+  SOCK,
+  SOL_SOCKET,
+  SPLICE,
+  TCP_NODELAY,
+  W,
+} from "../../../ffi/constants.ts";
+import { encodeOs } from "../../host/bytes.ts";
+import type { Forward } from "../../spec/spec.ts";
+import { fork, ifPolled, type Pipe, pipe, pipeSlots } from "../kit.ts";
+import type { Address, Label, Program, Slot } from "../program.ts";
+import { dropCapabilities } from "./privileges.ts";
+
+export interface RelayPlan {
+  forwards: Forward[];
+  /** Connections at once; more wait in the listener's queue. */
+  most: number;
+}
+
+/** What the relay shares with monitor and init. */
+export interface RelayLinks {
+  /** Its end of file says that the root stands and the namespaces can be entered. */
+  go: Pipe;
+  /** Its end of file says to init that all relays have entered. */
+  entered: Pipe;
+  /** Read end whose writer is the monitor alone. */
+  alive: Slot;
+  /** pidfd of init. */
+  init: Slot;
+}
+
+/** Fixed descriptors of an acceptor, out of the way of what it opens. */
+const ALIVE = 100, CHILDREN = 101, LISTENERS = 102;
+const LAST = 0xffffffff;
+const RETRY_NS = 2_000_000;
+/** After the monitor is gone a connection without traffic for this long ends. */
+const DRAIN_SECONDS = 1;
+/** What one splice moves at most: the default capacity of a pipe. */
+const CHUNK = 65536;
+
+/** Appends the acceptor's operations; it never falls through. */
+export function acceptor(p: Program, plan: RelayPlan, links: RelayLinks): void {
+  const t = p.slot(), byte = p.buffer(8);
+  p.sys("close", [links.go.write]);
+  p.sys("close", [links.entered.read]);
+  p.sys("read", [links.go.read, byte, 1], { fail: "ignore" }); // returns at its end of file
+  const failed = p.label(), inside = p.label();
+  const namespaces = CLONE.NEWUSER | CLONE.NEWNS | CLONE.NEWNET;
+  p.sys("setns", [links.init, namespaces], { fail: failed, say: "enter the sandbox's namespaces" });
+  p.goto(inside);
+  p.place(failed);
+  p.when([p.errno, "!=", E.SRCH], p.abort);
+  p.exit(0); // init could not assemble the sandbox, and has said why
+  p.place(inside);
+  p.sys("dup3", [links.alive, ALIVE, O.CLOEXEC], { say: "keep the monitor's pipe" });
+  plan.forwards.forEach(({ listenFd }, i) => {
+    p.sys("dup3", [listenFd, LISTENERS + i, O.CLOEXEC], { say: "keep a listener" });
+    p.sys("fcntl", [LISTENERS + i, F.SETFL, O.NONBLOCK]);
+  });
+  const onlyChild = p.slot(1n << BigInt(SIG.CHLD - 1));
+  p.sys("signalfd4", [-1, onlyChild.address, SIGSET, SFD_CLOEXEC | O.NONBLOCK], { into: t });
+  p.sys("dup3", [t, CHILDREN, O.CLOEXEC], { say: "keep a signal descriptor" });
+  dropCapabilities(p);
+  p.sys("prctl", [PR.SET_NO_NEW_PRIVS, 1, 0, 0, 0]);
+  p.sys("prctl", [PR.SET_DUMPABLE, 0, 0, 0, 0]); // a socket of the host's network is not to be stolen from us
+  p.sys("close_range", [0, ALIVE - 1, 0]); // `entered` among them: init may go on
+  p.sys("close_range", [LISTENERS + plan.forwards.length, LAST, 0]);
+  accept(p, plan);
+}
+
+/** One record of 64 bytes for each listener: socket family, whether to hold, two addresses with their lengths. */
+function targets(p: Program, plan: RelayPlan): Address {
+  return p.words(...plan.forwards.flatMap(({ to, absent }) => {
+    const [family, address] = "unix" in to ? [AF.UNIX, unixAddress(to.unix)] : inetAddress(to);
+    const other = "unix" in to && to.or !== undefined ? unixAddress(to.or) : address;
+    const where = [p.bytes(address), address.length, p.bytes(other), other.length];
+    return [family, absent === "hold" ? 1 : 0, ...where, 0, 0];
+  }));
+}
+
+/** struct sockaddr_un, unix(7). */
+function unixAddress(path: string): Uint8Array {
+  const name = encodeOs(path);
+  const address = new Uint8Array(2 + name.length + 1);
+  address[0] = AF.UNIX;
+  address.set(name, 2);
+  return address;
+}
+
+/** struct sockaddr_in or sockaddr_in6 of a loopback address. */
+function inetAddress({ host, port }: { host: string; port: number }): [number, Uint8Array] {
+  if (host === "::1") {
+    const address = new Uint8Array(28);
+    address.set([AF.INET6, 0, port >> 8, port & 255]);
+    address[23] = 1;
+    return [AF.INET6, address];
+  }
+  return [AF.INET, Uint8Array.of(AF.INET, 0, port >> 8, port & 255, 127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0)];
+}
+
+function accept(p: Program, plan: RelayPlan): void {
+  const count = plan.forwards.length;
+  const table = targets(p, plan);
+  const polled = p.words(
+    BigInt(ALIVE),
+    BigInt(CHILDREN) | BigInt(POLL.IN) << 32n,
+    ...plan.forwards.map((_, i) => BigInt(LISTENERS + i) | BigInt(POLL.IN) << 32n),
+  );
+  const live = p.slot(), watched = p.slot(), client = p.slot(), pid = p.slot(), info = p.buffer(128);
+  const i = p.slot(), at = p.slot(), entry = p.slot(), record = p.slot(), t = p.slot();
+  const connection = p.label("connection"), gone = p.label("monitor is gone");
+  p.loop((_, again) => {
+    // At the cap only the end of a connection is waited for: further callers stay in the listener's queue.
+    p.if([live, "<", plan.most], () => p.set(watched, 2 + count), () => p.set(watched, 2));
+    p.sys("ppoll", [polled, watched, 0, 0, SIGSET], { fail: again });
+    ifPolled(p, polled, POLL.HUP | POLL.ERR, gone);
+    p.sys("read", [CHILDREN, info, 128], { fail: "ignore" });
+    p.loop((none, more) => {
+      p.sys("wait4", [-1, 0, W.NOHANG, 0], { into: pid, fail: none });
+      p.when([pid, "==", 0], none);
+      p.sub(live, live, 1);
+      p.goto(more);
+    });
+    p.when([watched, "==", 2], again);
+    p.set(i, 0);
+    p.loop((done, next) => {
+      const skip = p.label(), full = p.label("full");
+      p.when([i, ">=", count], done);
+      p.shl(at, i, 3);
+      p.add(at, at, polled.plus(16));
+      p.load(entry, at);
+      p.shr(entry, entry, 48);
+      p.when([entry, "==", 0], skip);
+      p.add(t, i, LISTENERS);
+      p.sys("accept4", [t, 0, 0, O.CLOEXEC | O.NONBLOCK], { into: client, fail: full });
+      p.shl(record, i, 6); // 64 bytes each
+      p.add(record, record, table);
+      p.sys("clone", [SIG.CHLD, 0, 0, 0, 0], { into: pid, fail: full });
+      p.when([pid, "==", 0], connection);
+      p.add(live, live, 1);
+      p.sys("close", [client]);
+      p.goto(skip);
+      p.place(full);
+      p.when([p.errno, "==", E.AGAIN], skip);
+      p.sys("nanosleep", [p.words(0, 5_000_000), 0], { fail: "ignore" }); // no descriptors, no memory: not in a tight loop
+      p.place(skip);
+      p.add(i, i, 1);
+      p.goto(next);
+    });
+  });
+  p.place(gone);
+  p.exit(0); // the listeners go at once; connections drain by themselves
+  p.place(connection);
+  p.sys("close_range", [CHILDREN, LISTENERS + count, 0]);
+  carry(p, { client, record });
+}
+
+/** One connection: `client` outside, a new socket inside. */
+function carry(p: Program, { client, record }: { client: Slot; record: Slot }): void {
+  const inside = p.slot(), family = p.slot(), hold = p.slot(), at = p.slot();
+  const first = { address: p.slot(), length: p.slot() }, other = { address: p.slot(), length: p.slot() };
+  const reset = p.label("reset");
+  [family, hold, first.address, first.length, other.address, other.length].forEach((slot, i) => {
+    p.add(at, record, 8 * i);
+    p.load(slot, at);
+  });
+  p.sys("socket", [family, SOCK.STREAM | SOCK.CLOEXEC, 0], { into: inside, fail: reset });
+  connect(p, { inside, addresses: [first, other], hold, reset });
+  p.sys("fcntl", [inside, F.SETFL, O.NONBLOCK]);
+  const one = p.words(1);
+  p.sys("setsockopt", [client, IPPROTO_TCP, TCP_NODELAY, one, 4], { fail: "ignore" });
+  p.sys("setsockopt", [inside, IPPROTO_TCP, TCP_NODELAY, one, 4], { fail: "ignore" }); // not on a Unix socket
+  const up = direction(p, client, inside, reset), down = direction(p, inside, client, reset);
+  shuttle(p, { client, inside, up, down, reset });
+
+  // A connection that broke on one side breaks on the other: close with linger 0 sends RST.
+  p.place(reset);
+  const linger = p.words(1n);
+  for (const socket of [client, inside]) {
+    p.sys("setsockopt", [socket, SOL_SOCKET, SO_LINGER, linger, 8], { fail: "ignore" });
+  }
+  p.exit(0);
+}
+
+interface Connecting {
+  inside: Slot;
+  addresses: { address: Slot; length: Slot }[];
+  hold: Slot;
+  reset: Label;
+}
+
+function connect(p: Program, { inside, addresses, hold, reset }: Connecting): void {
+  const connected = p.label("connected"), ready = p.slot();
+  const alive = p.words(BigInt(ALIVE));
+  p.loop(() => {
+    for (const { address, length } of addresses) {
+      const absent = p.label("absent");
+      p.sys("connect", [inside, address, length], { fail: absent });
+      p.goto(connected);
+      p.place(absent);
+    }
+    p.when([hold, "==", 0], reset);
+    p.sys("ppoll", [alive, 1, p.words(0, RETRY_NS), 0, SIGSET], { into: ready, fail: reset });
+    p.when([ready, "!=", 0], reset);
+  });
+  p.place(connected);
+}
+
+interface Direction {
+  from: Slot;
+  to: Slot;
+  pipe: Pipe;
+  /** Bytes in the pipe. */
+  held: Slot;
+  /** 1 when the sender has ended. */
+  ended: Slot;
+}
+
+function direction(p: Program, from: Slot, to: Slot, reset: Label): Direction {
+  const ends = pipeSlots(p);
+  pipe(p, ends, "make a pipe for a connection", { flags: O.NONBLOCK, fail: reset });
+  return { from, to, pipe: ends, held: p.slot(), ended: p.slot() };
+}
+
+interface Shuttle {
+  client: Slot;
+  inside: Slot;
+  up: Direction;
+  down: Direction;
+  reset: Label;
+}
+
+function shuttle(p: Program, { client, inside, up, down, reset }: Shuttle): void {
+  const polled = p.words(0, 0, BigInt(ALIVE)), draining = p.slot(), n = p.slot(), both = p.slot();
+  const end = p.label("end"), monitorGone = p.label("monitor is gone"), move = p.label("move");
+  p.loop((_, again) => {
+    want(p, polled.cell(0), client, { read: up, write: down });
+    want(p, polled.cell(8), inside, { read: down, write: up });
+    p.if([draining, "==", 0], () => p.sys("ppoll", [polled, 3, 0, 0, SIGSET], { fail: again }), () => {
+      p.sys("ppoll", [polled, 2, p.words(DRAIN_SECONDS, 0), 0, SIGSET], { into: n, fail: again });
+      p.when([n, "==", 0], end);
+    });
+    p.when([draining, "!=", 0], move);
+    ifPolled(p, polled.plus(16), POLL.HUP | POLL.ERR, monitorGone);
+    p.goto(move);
+    p.place(monitorGone);
+    p.set(draining, 1); // what is on its way still arrives
+    p.place(move);
+    carryOne(p, up, reset);
+    carryOne(p, down, reset);
+    p.add(both, up.ended, down.ended);
+    p.if([both, "==", 2], () => {
+      p.add(n, up.held, down.held);
+      p.when([n, "==", 0], end);
+    });
+  });
+  p.place(end);
+  p.exit(0);
+}
+
+/**
+ * What to wait for on a socket: input when the pipe from it is empty, room when the pipe to it is not. A descriptor with
+ * nothing to wait for is -1, or its hang-up would be reported for ever.
+ */
+function want(
+  p: Program,
+  entry: Slot,
+  socket: Slot,
+  { read, write }: { read: Direction; write: Direction },
+): void {
+  const events = p.slot();
+  p.set(events, 0);
+  p.if(
+    [read.held, "==", 0],
+    () => p.if([read.ended, "==", 0], () => p.add(events, events, BigInt(POLL.IN) << 32n)),
+  );
+  p.if([write.held, "!=", 0], () => p.add(events, events, BigInt(POLL.OUT) << 32n));
+  p.if([events, "==", 0], () => p.set(entry, 0xffffffff), () => p.add(entry, events, socket));
+}
+
+/** Fills the pipe from one socket and empties it into the other, as far as that goes without waiting. */
+function carryOne(p: Program, d: Direction, reset: Label): void {
+  const n = p.slot(), flags = SPLICE.MOVE | SPLICE.NONBLOCK;
+  const notRead = p.label(), read = p.label(), notWritten = p.label(), done = p.label();
+  p.when([d.held, "!=", 0], read);
+  p.when([d.ended, "!=", 0], done);
+  p.sys("splice", [d.from, 0, d.pipe.write, 0, CHUNK, flags], { into: n, fail: notRead });
+  p.set(d.held, n);
+  p.when([n, "!=", 0], read);
+  p.set(d.ended, 1);
+  p.sys("shutdown", [d.to, 1], { fail: "ignore" }); // SHUT_WR: the other side may still answer
+  p.goto(done);
+  p.place(notRead);
+  p.when([p.errno, "!=", E.AGAIN], reset);
+  p.goto(done);
+  p.place(read);
+  p.sys("splice", [d.pipe.read, 0, d.to, 0, d.held, flags], { into: n, fail: notWritten });
+  p.sub(d.held, d.held, n);
+  p.goto(done);
+  p.place(notWritten);
+  p.when([p.errno, "!=", E.AGAIN], reset);
+  p.place(done);
+}
+
+/** Appends the monitor's part: forks the acceptor once init exists, and keeps none of its descriptors. */
+export function startRelay(p: Program, plan: RelayPlan, links: RelayLinks & { others: Slot[] }): void {
+  const pid = p.slot(), child = p.label("acceptor"), parent = p.label();
+  fork(p, pid, child, { say: "start the relay" });
+  p.goto(parent);
+  p.place(child);
+  for (const fd of links.others) p.sys("close", [fd]);
+  acceptor(p, plan, links);
+  p.place(parent);
+  for (const fd of [links.go.read, links.go.write, links.entered.read, links.entered.write, links.init]) {
+    p.sys("close", [fd]);
+  }
+  for (const { listenFd } of plan.forwards) p.sys("close", [listenFd]);
+}
