@@ -120,6 +120,8 @@ function writeHeaders(view: DataView, p: Program, size: { code: number; segment:
     [offset, address, address, inFile, inMemory, PAGE].forEach((v, k) => put64(view, at + 8 + k * 8, v));
   };
   entry(0, PT_LOAD, PF.r | PF.x, [0, CODE_ADDRESS, size.code, size.code]);
-  entry(1, PT_LOAD, PF.r | PF.w, [DATA_OFFSET, DATA_ADDRESS, size.segment, size.segment + p.zeroSize]);
+  // Eight bytes more: a field at the very end is read as a whole word.
+  const inMemory = size.segment + p.zeroSize + 8;
+  entry(1, PT_LOAD, PF.r | PF.w, [DATA_OFFSET, DATA_ADDRESS, size.segment, inMemory]);
   entry(2, PT_GNU_STACK, PF.r | PF.w, [0, 0, 0, 0]);
 }
