@@ -139,6 +139,12 @@ globalThis.addEventListener("unload", () => {
       process.exitCode = 1;
       continue;
     }
-    Deno.removeSync(path, { recursive: true });
+    try {
+      Deno.removeSync(path, { recursive: true });
+    } catch (error) {
+      // One directory that resists must not keep the others.
+      console.error(`left in place: ${path}: ${error}`);
+      process.exitCode = 1;
+    }
   }
 });
