@@ -92,7 +92,7 @@ export function isolateShSpec(options: IsolateShOptions, host: Host, env: Record
     ? [usableShell(host.shell)]
     : rest.length > 0
     ? options.command
-    : [hostFs.stat("/bin/bash") === "file" ? "/bin/bash" : "/bin/sh", "-c", first];
+    : [hostFs.stat("/bin/bash") === "file" ? "/bin/bash" : "/bin/sh", "-c", "--", first];
   return {
     command,
     env: insideEnvironment({ ...host, env }, { add: [], keep: [], everything: true }),

@@ -94,7 +94,7 @@ function build({ what, dest, source, flags }: Parts, context: MountContext): Mou
   if (readOnly && flags.includes("rw")) throw new UsageError(`mount "${what}" is both ro and rw`);
   if (kind === "overlay" && readOnly) throw new UsageError(`mount "${what}" is both overlay and ro`);
   const mount: Mount = {
-    dest: absolute(dest, context),
+    dest: normalized(absolute(dest, context)),
     kind,
     readOnly: readOnly || kind === "hide",
     devices: flags.includes("dev"),
@@ -124,13 +124,17 @@ function isAbsolute(path: string): boolean {
   return path.startsWith("/") || path === "~" || path.startsWith("~/");
 }
 
-/** `~` is the caller's home; what is relative starts at the working directory; `.`, `..` and doubled slashes go. */
+/**
+ * `~` is the caller's home; what is relative starts at the working directory. `..` stays: behind a symlink only the
+ * kernel knows where it leads.
+ */
 function absolute(path: string, { cwd, home }: MountContext): string {
-  const full = path === "~" || path.startsWith("~/")
-    ? home + path.slice(1)
-    : path.startsWith("/")
-    ? path
-    : `${cwd}/${path}`;
-  const normal = posix.normalize(full);
+  if (path === "~" || path.startsWith("~/")) return home + path.slice(1);
+  return path.startsWith("/") ? path : `${cwd}/${path}`;
+}
+
+/** A place inside, by its name alone: `.`, `..` and doubled slashes go. */
+function normalized(path: string): string {
+  const normal = posix.normalize(path);
   return normal.length > 1 && normal.endsWith("/") ? normal.slice(0, -1) : normal;
 }

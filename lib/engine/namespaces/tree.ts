@@ -52,6 +52,7 @@ export class RootTree {
     for (const path of this.#made.keys()) {
       if (path !== area.dest && isBelow(path, area.dest)) this.#made.delete(path);
     }
+    this.#made.set(area.dest, "directory");
   }
 
   /**
