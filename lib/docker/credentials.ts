@@ -136,8 +136,8 @@ async function tell(stdin: WritableStream<Uint8Array>, text: string): Promise<vo
     await writer.write(new TextEncoder().encode(`${text}\n`));
     await writer.close();
   } catch (error) {
-    // A helper may end without reading; its status and output tell the rest.
-    if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
+    // A helper may end without reading, which a stream reports in several ways; its status and output tell the rest.
+    if (!(error instanceof Error)) throw error;
   }
 }
 

@@ -206,8 +206,9 @@ async function runCreated(
   try {
     const exited = waiting.then(({ result }) => result);
     const output = pumpOutput(attached, streams, { exited, silenceMs: timing.silenceMs });
-    // Side by side: the callback may be waiting for something in the output.
-    await Promise.all([input ? Promise.race([output, input.failed]) : output, options.onStarted?.(id)]);
+    // Side by side: the callback may be waiting for something in the output. It may also throw where it stands.
+    const told = (async () => await options.onStarted?.(id))();
+    await Promise.all([input ? Promise.race([output, input.failed]) : output, told]);
   } finally {
     input?.stop();
   }

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { defaultSockets, formatEndpoint, parseHost, resolveEndpoint } from "../../../lib/docker/endpoint.ts";
 import { connect } from "../../../lib/docker/connection.ts";
 import { UnreachableError } from "../../../lib/docker/errors.ts";
-import { CordonError, UsageError } from "../../../lib/errors.ts";
+import { type CordonError, UsageError } from "../../../lib/errors.ts";
 
 const origin = "test";
 

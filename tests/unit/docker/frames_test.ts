@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { demultiplex, FrameDecoder } from "../../../lib/docker/frames.ts";
-import { BrokenConnectionError, EngineError } from "../../../lib/docker/errors.ts";
+import { BrokenConnectionError, type EngineError } from "../../../lib/docker/errors.ts";
 import { frame } from "../../helpers/fake-engine.ts";
 
 const STREAM = Buffer.concat([

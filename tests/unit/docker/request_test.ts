@@ -9,7 +9,7 @@ import {
 import {
   BrokenConnectionError,
   ConflictError,
-  EngineError,
+  type EngineError,
   messageOf,
   NotFoundError,
 } from "../../../lib/docker/errors.ts";
