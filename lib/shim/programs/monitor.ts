@@ -70,10 +70,8 @@ export function monitor(s: Shared): void {
     p.field(init, pidfd, 32);
     const { go, entered, control, report } = s;
     startRelay(p, plan.relay, {
-      go,
-      entered,
       alive: control.read,
-      init,
+      sandbox: { go, entered, init },
       others: [control.write, report.read, report.write],
     });
   }
@@ -148,7 +146,7 @@ export function monitor(s: Shared): void {
  * Watches the parent by pidfd. Not by PR_SET_PDEATHSIG: that fires when the parent's *thread* that started us ends.
  * A parent that is gone already is as good as one that ends now.
  */
-function watchParent(p: Program, parent: number, entry: Slot): void {
+export function watchParent(p: Program, parent: number, entry: Slot): void {
   const now = p.slot(), fd = p.slot(), here = p.label();
   p.sys("pidfd_open", [parent, 0], { into: fd, fail: p.abort, say: `watch the parent process ${parent}` });
   p.sys("getppid", [], { into: now });

@@ -34,14 +34,20 @@ export interface RelayPlan {
   most: number;
 }
 
-/** What the relay shares with monitor and init. */
+/** What the relay shares with the process that starts it. */
 export interface RelayLinks {
+  /** Read end whose writer is the monitor alone. */
+  alive: Slot;
+  /** The sandbox to enter; without one the relay stays where it is (a container's sockets are reached by path). */
+  sandbox?: SandboxLinks;
+}
+
+/** What the relay shares with init. */
+export interface SandboxLinks {
   /** Its end of file says that the root stands and the namespaces can be entered. */
   go: Pipe;
   /** Its end of file says to init that all relays have entered. */
   entered: Pipe;
-  /** Read end whose writer is the monitor alone. */
-  alive: Slot;
   /** pidfd of init. */
   init: Slot;
 }
@@ -57,18 +63,8 @@ const CHUNK = 65536;
 
 /** Appends the acceptor's operations; it never falls through. */
 export function acceptor(p: Program, plan: RelayPlan, links: RelayLinks): void {
-  const t = p.slot(), byte = p.buffer(8);
-  p.sys("close", [links.go.write]);
-  p.sys("close", [links.entered.read]);
-  p.sys("read", [links.go.read, byte, 1], { fail: "ignore" }); // returns at its end of file
-  const failed = p.label(), inside = p.label();
-  const namespaces = CLONE.NEWUSER | CLONE.NEWNS | CLONE.NEWNET;
-  p.sys("setns", [links.init, namespaces], { fail: failed, say: "enter the sandbox's namespaces" });
-  p.goto(inside);
-  p.place(failed);
-  p.when([p.errno, "!=", E.SRCH], p.abort);
-  p.exit(0); // init could not assemble the sandbox, and has said why
-  p.place(inside);
+  const t = p.slot();
+  if (links.sandbox) enter(p, links.sandbox);
   p.sys("dup3", [links.alive, ALIVE, O.CLOEXEC], { say: "keep the monitor's pipe" });
   plan.forwards.forEach(({ listenFd }, i) => {
     p.sys("dup3", [listenFd, LISTENERS + i, O.CLOEXEC], { say: "keep a listener" });
@@ -77,12 +73,27 @@ export function acceptor(p: Program, plan: RelayPlan, links: RelayLinks): void {
   const onlyChild = p.slot(1n << BigInt(SIG.CHLD - 1));
   p.sys("signalfd4", [-1, onlyChild.address, SIGSET, SFD_CLOEXEC | O.NONBLOCK], { into: t });
   p.sys("dup3", [t, CHILDREN, O.CLOEXEC], { say: "keep a signal descriptor" });
-  dropCapabilities(p);
+  if (links.sandbox) dropCapabilities(p);
   p.sys("prctl", [PR.SET_NO_NEW_PRIVS, 1, 0, 0, 0]);
   p.sys("prctl", [PR.SET_DUMPABLE, 0, 0, 0, 0]); // a socket of the host's network is not to be stolen from us
   p.sys("close_range", [0, ALIVE - 1, 0]); // `entered` among them: init may go on
   p.sys("close_range", [LISTENERS + plan.forwards.length, LAST, 0]);
   accept(p, plan);
+}
+
+/** Waits for the assembled root and enters the sandbox. */
+function enter(p: Program, { go, entered, init }: SandboxLinks): void {
+  const byte = p.buffer(8), failed = p.label(), inside = p.label();
+  p.sys("close", [go.write]);
+  p.sys("close", [entered.read]);
+  p.sys("read", [go.read, byte, 1], { fail: "ignore" }); // returns at its end of file
+  const namespaces = CLONE.NEWUSER | CLONE.NEWNS | CLONE.NEWNET;
+  p.sys("setns", [init, namespaces], { fail: failed, say: "enter the sandbox's namespaces" });
+  p.goto(inside);
+  p.place(failed);
+  p.when([p.errno, "!=", E.SRCH], p.abort);
+  p.exit(0); // init could not assemble the sandbox, and has said why
+  p.place(inside);
 }
 
 /** One record of 64 bytes for each listener: socket family, whether to hold, two addresses with their lengths. */
@@ -328,8 +339,9 @@ export function startRelay(p: Program, plan: RelayPlan, links: RelayLinks & { ot
   for (const fd of links.others) p.sys("close", [fd]);
   acceptor(p, plan, links);
   p.place(parent);
-  for (const fd of [links.go.read, links.go.write, links.entered.read, links.entered.write, links.init]) {
-    p.sys("close", [fd]);
+  if (links.sandbox) {
+    const { go, entered, init } = links.sandbox;
+    for (const fd of [go.read, go.write, entered.read, entered.write, init]) p.sys("close", [fd]);
   }
   for (const { listenFd } of plan.forwards) p.sys("close", [listenFd]);
 }

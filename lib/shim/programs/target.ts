@@ -3,6 +3,7 @@ import { E, F, SIG, SIG_SETMASK, SIGSET } from "../../../ffi/constants.ts";
 import { EXIT } from "../../errors.ts";
 import { posix } from "node:path";
 import { tell } from "../kit.ts";
+import type { Program } from "../program.ts";
 import { giveTerminal } from "./init.ts";
 import type { Shared } from "./sandbox.ts";
 
@@ -21,7 +22,7 @@ export function targetProcess(s: Shared): void {
     p.sys("prlimit64", [0, resource, p.words(soft, hard), 0], { say: `set resource limit ${resource}` });
   }
   p.sys("rt_sigprocmask", [SIG_SETMASK, s.callerMask.address, 0, SIGSET]);
-  execute(s);
+  executeSearching(p, plan);
 }
 
 /** The directory asked for, or else HOME, or else the root. */
@@ -43,7 +44,10 @@ function enterDirectory({ p, plan }: Shared): void {
  * execvp(3): each directory of PATH in turn; a file without a known format is a script for sh. Status 126 when one was
  * found that cannot be executed, 127 when none was found.
  */
-function execute({ p, plan }: Shared): void {
+export function executeSearching(
+  p: Program,
+  plan: { command: string[]; env: string[]; path: string[] },
+): void {
   const [name, ...rest] = plan.command as [string, ...string[]];
   const argv = p.vector(plan.command), env = p.vector(plan.env);
   const denied = p.slot();

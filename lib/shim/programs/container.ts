@@ -1,0 +1,214 @@
+/**
+ * The launcher of a kernel in a container, once the container runs: a process of a few pages in the place of the one
+ * the client started. It copies the container's output (the engine's frames), passes signals on as bytes to pid 1
+ * inside, and ends by executing cordon again, which asks the engine how it went and removes the container.
+ */
+import {
+  AT,
+  E,
+  O,
+  POLL,
+  PR,
+  SFD_CLOEXEC,
+  SIG,
+  SIG_BLOCK,
+  SIG_SETMASK,
+  SIGSET,
+} from "../../../ffi/constants.ts";
+import type { Arch } from "../../../ffi/syscalls.ts";
+import { fork, ifPolled, pipe, pipeSlots, pollWord } from "../kit.ts";
+import { type Address, Program, type Slot } from "../program.ts";
+import { watchParent } from "./monitor.ts";
+import { type RelayPlan, startRelay } from "./relay.ts";
+
+export interface ContainerPlan {
+  arch: Arch;
+  /** The attached stream: stdin of pid 1 one way, frames of its output the other. */
+  streamFd: number;
+  /** Bytes of the stream that came with the answer to the attach. */
+  early: Uint8Array;
+  relay: RelayPlan;
+  /** argv of cordon that finishes: status and removal. */
+  finish: string[];
+  /** argv of cordon that removes what is left, whatever ended us. */
+  reap: string[];
+  env: string[];
+  /** End with this process, our parent. */
+  endWithParent: number;
+}
+
+const CHUNK = 65536;
+const HEADER = 8;
+const LAST = 0xffffffff;
+/** Descriptor that keeps the keeper waiting; it outlives the exec of `finish`. */
+const KEEPER_LINE = 90;
+
+export function containerProgram(plan: ContainerPlan): Program {
+  const p = new Program(plan.arch);
+  const all = p.slot(-1n), mask = p.slot(), line = pipeSlots(p), alive = pipeSlots(p);
+  p.sys("rt_sigprocmask", [SIG_BLOCK, all.address, mask.address, SIGSET]);
+  p.sys("prctl", [PR.SET_NAME, "cordon-monitor"]);
+  pipe(p, line, "make a pipe to the keeper");
+  startKeeper(p, plan, { line, mask });
+  pipe(p, alive, "make a pipe to the relay");
+  startRelay(p, plan.relay, { alive: alive.read, others: [alive.write] });
+  p.sys("close", [alive.read]);
+  attend(p, plan);
+  p.sys("close", [plan.streamFd], { fail: "ignore" });
+  p.sys("rt_sigprocmask", [SIG_SETMASK, mask.address, 0, SIGSET]);
+  p.sys("execve", [plan.finish[0]!, p.vector(plan.finish), p.vector(plan.env)], {
+    say: "ask how the container ended",
+  });
+  return p;
+}
+
+/**
+ * The keeper stands outside the launcher's process group and waits for the end of a pipe that only the launcher (and what
+ * it becomes) holds. Then it removes the container, also after a SIGKILL.
+ */
+function startKeeper(
+  p: Program,
+  plan: ContainerPlan,
+  { line, mask }: { line: { read: Slot; write: Slot }; mask: Slot },
+): void {
+  const pid = p.slot(), child = p.label("keeper"), parent = p.label(), byte = p.buffer(8), fd = p.slot();
+  fork(p, pid, child, { say: "start the keeper" });
+  p.goto(parent);
+  p.place(child);
+  p.sys("setsid", []);
+  p.sys("prctl", [PR.SET_NAME, "cordon-keeper"]);
+  p.sys("dup3", [line.read, KEEPER_LINE, O.CLOEXEC]);
+  p.sys("close_range", [0, KEEPER_LINE - 1, 0]);
+  p.sys("close_range", [KEEPER_LINE + 1, LAST, 0]);
+  for (let i = 0; i < 3; i++) p.sys("openat", [AT.FDCWD, "/dev/null", O.RDWR, 0], { into: fd });
+  p.sys("read", [KEEPER_LINE, byte, 1], { fail: "ignore" });
+  p.sys("rt_sigprocmask", [SIG_SETMASK, mask.address, 0, SIGSET]);
+  p.sys("execve", [plan.reap[0]!, p.vector(plan.reap), p.vector(plan.env)]);
+  p.place(parent);
+  p.sys("close", [line.read]);
+  p.sys("dup3", [line.write, KEEPER_LINE, 0], { say: "keep the line to the keeper" });
+  p.sys("close", [line.write]);
+}
+
+/** Copies frames and passes signals until the stream ends: pid 1 inside has ended, or the engine has. */
+function attend(p: Program, plan: ContainerPlan): void {
+  const signals = p.slot(), info = p.buffer(128), all = p.slot(-1n), signal = p.slot();
+  const polled = p.words(0, 0, 0xffffffff), stream = p.slot(plan.streamFd);
+  p.sys("signalfd4", [-1, all.address, SIGSET, SFD_CLOEXEC], { into: signals });
+  pollWord(p, polled.cell(0), signals);
+  pollWord(p, polled.cell(8), stream);
+  watchParent(p, plan.endWithParent, polled.cell(16));
+  const frames = new Frames(p);
+  const ended = p.label("ended");
+  if (plan.early.length > 0) frames.take(p.bytes(plan.early), plan.early.length);
+  const buffer = p.buffer(CHUNK), n = p.slot();
+  p.loop((_, again) => {
+    const output = p.label("output"), orphaned = p.label("orphaned");
+    p.sys("ppoll", [polled, 3, 0, 0, SIGSET], { fail: again });
+    ifPolled(p, polled.plus(16), POLL.IN, orphaned);
+    ifPolled(p, polled.plus(8), POLL.IN | POLL.HUP | POLL.ERR, output);
+    p.sys("read", [signals, info, 128], { fail: again });
+    p.field(signal, info, 32);
+    p.when([signal, "==", SIG.CHLD], again); // a relay's connection or the keeper: not ours to act on
+    p.sys("write", [stream, info, 1], { fail: "ignore" }); // signal numbers fit the first byte
+    p.goto(again);
+
+    p.place(orphaned); // closing the stream ends pid 1 inside
+    p.goto(ended);
+
+    p.place(output);
+    p.sys("read", [stream, buffer, CHUNK], { into: n, fail: ended });
+    p.when([n, "==", 0], ended);
+    frames.take(buffer, n);
+    p.goto(again);
+  });
+  p.place(ended);
+}
+
+/**
+ * The engine's stream format (Engine API, "Stream format"): frames of an 8-byte header, stream number and big-endian
+ * length, then that many bytes. A read may end anywhere in a frame.
+ */
+class Frames {
+  readonly #p: Program;
+  readonly #header: Address;
+  /** Bytes of the current header so far. */
+  readonly #got: Slot;
+  /** Bytes of the current frame still to come. */
+  readonly #left: Slot;
+  readonly #fd: Slot;
+
+  constructor(p: Program) {
+    this.#p = p;
+    this.#header = p.buffer(HEADER);
+    this.#got = p.slot();
+    this.#left = p.slot();
+    this.#fd = p.slot();
+  }
+
+  /** Handles `count` bytes at `from`. A reader that has gone ends the copying, not the kernel. */
+  take(from: Address, count: Slot | number): void {
+    const p = this.#p;
+    const at = p.slot(), left = p.slot(), n = p.slot(), byte = p.slot(), to = p.slot();
+    p.set(at, from);
+    p.set(left, count);
+    p.loop((done, again) => {
+      p.when([left, "==", 0], done);
+      const payload = p.label("payload");
+      p.when([this.#left, "!=", 0], payload);
+      // One header byte at a time: headers are rare beside what they announce.
+      p.load(byte, at);
+      p.add(to, this.#header, this.#got);
+      p.and(byte, byte, 0xff);
+      p.store(to, byte);
+      p.add(at, at, 1);
+      p.sub(left, left, 1);
+      p.add(this.#got, this.#got, 1);
+      p.when([this.#got, "!=", HEADER], again);
+      p.set(this.#got, 0);
+      p.field(this.#fd, this.#header, 8);
+      this.#length();
+      p.goto(again);
+
+      p.place(payload);
+      p.set(n, left);
+      p.if([this.#left, "<", left], () => p.set(n, this.#left));
+      this.#write(at, n);
+      p.add(at, at, n);
+      p.sub(left, left, n);
+      p.sub(this.#left, this.#left, n);
+    });
+  }
+
+  /** Big-endian length from header bytes 4 to 7. */
+  #length(): void {
+    const p = this.#p;
+    const byte = p.slot();
+    p.set(this.#left, 0);
+    for (let i = 4; i < HEADER; i++) {
+      p.field(byte, this.#header.plus(i), 8);
+      p.shl(this.#left, this.#left, 8);
+      p.add(this.#left, this.#left, byte);
+    }
+  }
+
+  #write(from: Slot, count: Slot): void {
+    const p = this.#p;
+    const at = p.slot(), left = p.slot(), n = p.slot();
+    p.set(at, from);
+    p.set(left, count);
+    p.loop((done, again) => {
+      p.when([left, "==", 0], done);
+      const failed = p.label();
+      p.sys("write", [this.#fd, at, left], { into: n, fail: failed });
+      p.add(at, at, n);
+      p.sub(left, left, n);
+      p.goto(again);
+      p.place(failed);
+      p.when([p.errno, "!=", E.AGAIN], done); // nobody reads: the kernel's output is dropped, the kernel lives on
+      const room = p.buffer(8);
+      p.add(room.cell(), this.#fd, BigInt(POLL.OUT) << 32n);
+      p.sys("ppoll", [room, 1, 0, 0, SIGSET], { fail: "ignore" });
+    });
+  }
+}
