@@ -169,7 +169,7 @@ export const DEFAULTS: Kernel = {
     return total;
   },
   clone: (call) => call.process.fork(call.number(0)),
-  exit_group: (call) => call.process.die({ exit: call.number(0) & 0xff }),
+  exit_group: (call) => call.process.die({ exit: Number(call.args[0]! & 0xffn) }),
   execve: (call) => {
     const { memory } = call.process;
     const [, argv, env] = call.args;
