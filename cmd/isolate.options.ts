@@ -2,23 +2,19 @@
 import { defineCommand, type Environment, type Parsed } from "../lib/cli/command.ts";
 import {
   type EnvArgument,
-  parseChoice,
-  parseCount,
-  parseCpus,
-  parseDuration,
   parseEnv,
   parseEnvPattern,
   parseFd,
   parseFdOrFile,
   parseHostname,
-  parseHostPort,
   parsePath,
   parseSize,
   refuse,
 } from "../lib/cli/values.ts";
 import { UsageError } from "../lib/errors.ts";
 import type { Limits, NetworkMode } from "../lib/spec/spec.ts";
-import { ISOLATE_TABLE, NETWORK_MODES } from "./isolate.table.ts";
+import { ISOLATE_TABLE } from "./isolate.table.ts";
+import { readLimits, readNetwork } from "./shared.options.ts";
 
 /** A request for mounts as typed, and the option or variable it came from, for messages. */
 export type MountArgument =
@@ -59,10 +55,7 @@ export interface IsolateOptions {
   command: string[];
 }
 
-/** Size of the root tmpfs when nothing else is said. */
-export const DEFAULT_TMP_BYTES = 256 * 2 ** 20;
-/** PID_MAX_LIMIT: the kernel refuses a larger pids.max. */
-const MOST_PIDS = 2 ** 22;
+export { DEFAULT_TMP_BYTES } from "./shared.options.ts";
 
 export const isolate = defineCommand<IsolateOptions>({
   ...ISOLATE_TABLE,
@@ -83,6 +76,7 @@ export function readIsolate(parsed: Parsed, env: Environment): IsolateOptions {
   const hostname = parsed.one("hostname");
   const seccomp = parsed.one("seccomp");
   const result = parsed.one("result");
+  const network = readNetwork(parsed);
   return {
     mounts: readMounts(parsed, env),
     ...(baseDir !== undefined && { baseDir: parsePath("-b", baseDir) }),
@@ -94,12 +88,12 @@ export function readIsolate(parsed: Parsed, env: Environment): IsolateOptions {
     keepEnv: parsed.all("keep-env").map((text) => parseEnvPattern("--keep-env", text)),
     keepFds: [...new Set(parsed.all("keep-fd").map((text) => parseFd("--keep-fd", text)))],
     rawStdio: parsed.flag("raw-stdio"),
-    network: parseChoice("--network", parsed.one("network") ?? "none", NETWORK_MODES),
-    allow: parsed.all("allow").map((text) => parseHostPort("--allow", text)),
+    network: network.mode,
+    allow: network.allow,
     ...(seccomp !== undefined && { seccompFile: parsePath("--seccomp", seccomp) }),
     nested: parsed.flag("nested"),
     sys: parsed.flag("sys"),
-    limits: readLimits(parsed, env),
+    limits: readLimits(parsed, parsed.one("tmp-size") === undefined ? inheritedTmpSize(env) : {}),
     ...(result !== undefined && { result: parseFdOrFile("--result", result) }),
     action: readAction(parsed),
     command: parsed.operands,
@@ -120,35 +114,10 @@ function readMounts(parsed: Parsed, env: Environment): MountArgument[] {
   ];
 }
 
-function readLimits(parsed: Parsed, env: Environment): Limits {
-  /** The option's value through `parse`, as an object with one key, or none. */
-  function limit<K extends keyof Limits>(
-    key: K,
-    name: string,
-    parse: (option: string, text: string) => number,
-  ): { [P in K]?: number } {
-    const text = parsed.one(name);
-    return text === undefined ? {} : { [key]: parse(`--${name}`, text) } as { [P in K]?: number };
-  }
-  return {
-    ...limit("memoryBytes", "memory", (option, text) => parseSize(option, text, { least: 1 })),
-    ...limit("pids", "pids", (option, text) => parseCount(option, text, { most: MOST_PIDS })),
-    ...limit("cpus", "cpus", parseCpus),
-    ...limit("fileBytes", "file-size", parseSize),
-    ...limit("wallSeconds", "time", parseDuration),
-    ...limit("cpuSeconds", "cpu-time", parseDuration),
-    ...limit("outputBytes", "output", parseSize),
-    ...limit("coreBytes", "core", parseSize),
-    tmpBytes: readTmpSize(parsed.one("tmp-size"), env),
-    bestEffort: parsed.flag("best-effort"),
-  };
-}
-
-function readTmpSize(typed: string | undefined, env: Environment): number {
-  // 0 would mean "no limit" to tmpfs.
-  if (typed !== undefined) return parseSize("--tmp-size", typed, { least: 1 });
-  const inherited = env["NI_TMPFS_SIZE"];
-  return inherited ? parseSize("NI_TMPFS_SIZE", inherited, { least: 1 }) : DEFAULT_TMP_BYTES;
+/** What the original tool reads: the size of the root where no option gives one. */
+function inheritedTmpSize(env: Environment): { tmpBytes?: number } {
+  const text = env["NI_TMPFS_SIZE"];
+  return text ? { tmpBytes: parseSize("NI_TMPFS_SIZE", text, { least: 1 }) } : {};
 }
 
 function readAction(parsed: Parsed): IsolateOptions["action"] {

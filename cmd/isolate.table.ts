@@ -1,8 +1,6 @@
 /** `cordon isolate`: the table of its options. */
 import type { CommandTable, OptionSpec } from "../lib/cli/command.ts";
-import type { NetworkMode } from "../lib/spec/spec.ts";
-
-export const NETWORK_MODES: readonly NetworkMode[] = ["none", "host", "auto", "pasta", "slirp4netns"];
+import { LIMIT_OPTIONS, NETWORK_OPTIONS } from "./shared.options.ts";
 
 const FILES: OptionSpec[] = [
   {
@@ -104,48 +102,13 @@ const IDENTITY: OptionSpec[] = [
 ];
 
 const NETWORK: OptionSpec[] = [
-  {
-    long: "network",
-    value: "MODE",
-    group: "Network",
-    default: "none",
-    complete: { words: NETWORK_MODES },
-    description: "none, host, auto, pasta or slirp4netns",
-    details: "none has the loopback alone; host is the caller's network; the others reach out through a " +
-      "user-mode network stack, auto through whichever of the two is installed.",
-  },
-  {
-    long: "allow",
-    value: "HOST:PORT",
-    repeat: true,
-    group: "Network",
-    complete: "none",
-    description: "Reach this one address although the network is closed",
-  },
+  ...NETWORK_OPTIONS,
   { long: "no-net", hidden: true, description: "Refused: it gave the host's network" },
 ];
 
-const LIMITS: OptionSpec[] = [
-  { long: "memory", value: "SIZE", description: "Memory of the whole sandbox, such as 512M" },
-  { long: "pids", value: "N", description: "Processes and threads at once" },
-  { long: "cpus", value: "N", description: "Processors' worth of time, such as 0.5" },
-  { long: "time", value: "TIME", description: "Wall-clock time, such as 10, 1.5 or 2m; then status 124" },
-  { long: "cpu-time", value: "TIME", description: "Processor time of each process" },
-  { long: "file-size", value: "SIZE", description: "Largest file that may be written" },
-  { long: "output", value: "SIZE", description: "Bytes on stdout and stderr together" },
-  {
-    long: "tmp-size",
-    value: "SIZE",
-    env: "NI_TMPFS_SIZE",
-    default: "256M",
-    description: "Size of the root file system in memory, /tmp included",
-  },
-  { long: "core", value: "SIZE", description: "Size of core files" },
-  {
-    long: "best-effort",
-    description: "Accept limits that hold for each process alone where the whole cannot be limited",
-  },
-].map((option) => ({ group: "Limits", complete: "none" as const, ...option }));
+const LIMITS: OptionSpec[] = LIMIT_OPTIONS.map((option) =>
+  option.long === "tmp-size" ? { ...option, env: "NI_TMPFS_SIZE" } : option
+);
 
 const RUNNING: OptionSpec[] = [
   {
