@@ -9,8 +9,11 @@ import { invokedAs, readArgv0 } from "./lib/cli/invoked.ts";
 
 const { CORDON_INVOKED_AS: firstRunName, ...env } = readEnvironment();
 
-Deno.exitCode = await dispatch(registry, {
+// Not awaited: the bundle is a plain script (`lib/launch.ts`).
+dispatch(registry, {
   invokedAs: invokedAs(readArgv0(), { legacy: registry.legacy.map((entry) => entry.name), firstRunName }),
   argv: Deno.args,
   env,
+}).then((status) => {
+  Deno.exitCode = status;
 });
