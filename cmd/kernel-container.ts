@@ -1,0 +1,121 @@
+/** `cordon kernel launch --image`: the same kernel in a container. Loaded for that alone. */
+import { posix } from "node:path";
+import { writeStdout } from "../lib/cli/streams.ts";
+import { resolveEndpoint } from "../lib/docker/endpoint.ts";
+import { openEngine } from "../lib/docker/system.ts";
+import { type ContainerMount, execContainerKernel } from "../lib/engine/docker/kernel.ts";
+import { CordonError } from "../lib/errors.ts";
+import { hostFs } from "../lib/host/fs.ts";
+import { hiddenPaths } from "../lib/jupyter/hide.ts";
+import { insideFiles, listenForKernel } from "../lib/jupyter/launch.ts";
+import { toMounts } from "../lib/jupyter/mounts.ts";
+import type { Mount } from "../lib/spec/spec.ts";
+import type { KernelLaunchOptions } from "./kernel-launch.options.ts";
+import { currentDirectory, kernelEnvironment, type Launch } from "./kernel-launch.ts";
+
+/** A kernel that is to fail must do so while somebody looks. */
+const ENGINE_MS = 1500;
+
+export async function launchInContainer(options: KernelLaunchOptions, launch: Launch): Promise<number> {
+  const { host, connection, transport } = launch;
+  if (transport === "tcp") {
+    throw new CordonError("a kernel in a container cannot use --transport tcp", {
+      why: "it has no network; its sockets are files that its launcher reaches",
+      hint: "use the namespaces engine for kernels without ipc",
+    });
+  }
+  const cwd = currentDirectory(host);
+  const workdir = options.workdir ?? cwd;
+  const endpoint = await resolveEndpoint({ host: options.host }, host);
+  const engine = await openEngine(endpoint, { pingMs: ENGINE_MS });
+  const { files, command } = insideFiles(connection, {
+    transport,
+    file: options.connectionFile,
+    command: options.command,
+  });
+  const directory = privateDirectory(host.env["XDG_RUNTIME_DIR"]);
+  try {
+    const place: Mount = {
+      dest: workdir,
+      source: cwd,
+      kind: options.copyWorkdir ? "copy" : "bind",
+      readOnly: false,
+      devices: false,
+      optional: false,
+    };
+    const mounts = [place, ...toMounts(options.mounts, { cwd, home: host.home })];
+    const kernel = {
+      image: options.image!,
+      command,
+      env: kernelEnvironment(options, host),
+      workdir,
+      mounts: [
+        ...mounts.map((mount) => containerMount(mount, directory)),
+        ...hiddenPaths(cwd, options.hide).map((name) =>
+          cover(posix.join(cwd, name), { dest: posix.join(workdir, name), directory })
+        ),
+      ],
+      limits: options.limits,
+      network: networkOf(options),
+      ...(options.gpus !== undefined && { gpus: options.gpus }),
+      files,
+      directory,
+      ...(options.result && { result: options.result }),
+    };
+    if (options.explain) {
+      writeStdout(JSON.stringify({ ...kernel, limits: options.limits }, null, 2) + "\n");
+      Deno.removeSync(directory, { recursive: true });
+      return 0;
+    }
+    const forwards = listenForKernel(connection, { transport, socketBase: `${directory}/run/kernel` });
+    return await execContainerKernel(engine, { ...kernel, forwards }, host);
+  } catch (error) {
+    Deno.removeSync(directory, { recursive: true });
+    throw error;
+  }
+}
+
+/** Mode 0700 and a random name; short, because socket paths below it are limited to 107 bytes. */
+function privateDirectory(runtime: string | undefined): string {
+  return Deno.makeTempDirSync(runtime ? { dir: runtime, prefix: "cordon-" } : { prefix: "cordon-" });
+}
+
+function networkOf(options: KernelLaunchOptions): "none" | "host" | "bridge" {
+  if (options.network.allow.length > 0) {
+    throw new CordonError("--allow is not possible for a kernel in a container", {
+      why: "the engine has no such network",
+      hint: "use --network auto (the engine's bridge), or the namespaces engine",
+    });
+  }
+  return options.network.mode === "none" ? "none" : options.network.mode === "host" ? "host" : "bridge";
+}
+
+function containerMount(mount: Mount, directory: string): ContainerMount {
+  const real = hostFs.realpath(mount.source!);
+  if (typeof real !== "string") {
+    throw new CordonError(`mount source ${mount.source} cannot be used`, {
+      why: "there is no such file or directory",
+    });
+  }
+  const source = mount.kind === "copy" ? copied(real, directory) : real;
+  return { source, dest: mount.dest, readOnly: mount.readOnly };
+}
+
+/** A copy in the launch's private directory, which goes with it. */
+function copied(source: string, directory: string): string {
+  const place = `${directory}/copy-${crypto.randomUUID()}`;
+  const args = ["-RP", "--preserve=mode,timestamps,links", "--", source, place];
+  const { success, stderr } = new Deno.Command("cp", { args, stdout: "null", stderr: "piped" }).outputSync();
+  if (!success) {
+    throw new CordonError(`cannot copy ${source}`, { why: new TextDecoder().decode(stderr).trim() });
+  }
+  return place;
+}
+
+/** Something empty of the same type over what is not to be seen. */
+function cover(source: string, { dest, directory }: { dest: string; directory: string }): ContainerMount {
+  const empty = `${directory}/empty-${crypto.randomUUID()}`;
+  if (hostFs.stat(source) === "directory") Deno.mkdirSync(empty, { mode: 0o555 });
+  else Deno.writeFileSync(empty, new Uint8Array(), { createNew: true, mode: 0o444 });
+  return { source: empty, dest, readOnly: true };
+}

@@ -1,0 +1,81 @@
+/** Ends one kernel's container: its status where that is wanted, then the removal. */
+import type { CommandContext } from "../lib/cli/command.ts";
+import { writeStderr } from "../lib/cli/streams.ts";
+import { inspectContainer, removeContainer } from "../lib/docker/containers.ts";
+import { resolveEndpoint } from "../lib/docker/endpoint.ts";
+import { NotFoundError } from "../lib/docker/errors.ts";
+import { type Engine, openEngine } from "../lib/docker/system.ts";
+import { EXIT } from "../lib/errors.ts";
+import { gatherHost } from "../lib/host/host.ts";
+import type { KernelEndOptions } from "./kernel-end.options.ts";
+
+/** How long the engine may take to notice the end of the container's first process. */
+const SETTLE_MS = 3000;
+const POLL_MS = 20;
+
+export async function run(options: KernelEndOptions, context: CommandContext): Promise<number> {
+  const { uid, home } = gatherHost();
+  const endpoint = await resolveEndpoint({ host: options.host || undefined }, {
+    env: context.env,
+    home,
+    uid,
+  });
+  const engine = await openEngine(endpoint);
+  try {
+    return options.status ? await tellEnd(engine, options) : 0;
+  } finally {
+    await removeContainer(engine, options.container, { force: true });
+    if (options.directory !== undefined) await removeDirectory(options.directory);
+  }
+}
+
+interface Ending {
+  reason: "exited" | "signaled" | "memory" | "cordon";
+  exitCode: number | null;
+  signal: number | null;
+}
+
+async function tellEnd(engine: Engine, options: KernelEndOptions): Promise<number> {
+  const state = await finalState(engine, options.container);
+  const ending: Ending = state === undefined
+    ? { reason: "cordon", exitCode: null, signal: null }
+    : state.OOMKilled
+    ? { reason: "memory", exitCode: null, signal: 9 }
+    : state.ExitCode > 128
+    ? { reason: "signaled", exitCode: null, signal: state.ExitCode - 128 }
+    : { reason: "exited", exitCode: state.ExitCode, signal: null };
+  if (options.result) writeResult(options.result, { ...ending, engine: engine.name });
+  if (ending.reason === "memory") writeStderr("cordon: the memory limit ended the kernel\n");
+  if (state === undefined) {
+    writeStderr(`cordon: container ${options.container.slice(0, 12)} has gone before its kernel ended\n`);
+    return EXIT.cordon;
+  }
+  return ending.reason === "memory" ? EXIT.killed : state.ExitCode;
+}
+
+async function finalState(engine: Engine, id: string) {
+  const until = Date.now() + SETTLE_MS;
+  for (;;) {
+    try {
+      const { State } = await inspectContainer(engine, id);
+      if (!State.Running || Date.now() > until) return State.Running ? undefined : State;
+    } catch (error) {
+      if (error instanceof NotFoundError) return undefined;
+      throw error;
+    }
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+  }
+}
+
+async function removeDirectory(path: string): Promise<void> {
+  try {
+    await Deno.remove(path, { recursive: true });
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}
+
+function writeResult(to: { fd: number } | { path: string }, value: unknown): void {
+  const text = JSON.stringify(value) + "\n";
+  Deno.writeTextFileSync("fd" in to ? `/proc/self/fd/${to.fd}` : to.path, text);
+}

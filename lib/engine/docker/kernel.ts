@@ -1,0 +1,227 @@
+/**
+ * A Jupyter kernel in a container: no network, no capabilities, a read-only root, the caller's own user id. Its pid 1 is
+ * a program of ours; its sockets lie in a private directory that the relay outside reaches by path.
+ */
+import type { Engine } from "../../docker/system.ts";
+import {
+  type ContainerConfig,
+  createContainer,
+  removeContainer,
+  startContainer,
+} from "../../docker/containers.ts";
+import { attachDescriptor } from "../../docker/descriptor.ts";
+import { NotFoundError } from "../../docker/errors.ts";
+import { inspectImage } from "../../docker/images.ts";
+import { info, isRootless } from "../../docker/system.ts";
+import { CordonError } from "../../errors.ts";
+import type { Host } from "../../host/host.ts";
+import { containerInit } from "../../shim/programs/container_init.ts";
+import { containerProgram } from "../../shim/programs/container.ts";
+import { writeImage } from "../../shim/image.ts";
+import { become } from "../../shim/run.ts";
+import type { Forward, Limits } from "../../spec/spec.ts";
+import { formatEndpoint } from "../../docker/endpoint.ts";
+
+/** Labels by which `cordon kernel gc` finds what a crash left behind. */
+export const KERNEL_LABELS = {
+  kind: "cordon.kind",
+  owner: "cordon.owner",
+  launcher: "cordon.launcher",
+} as const;
+
+export interface ContainerMount {
+  source: string;
+  dest: string;
+  readOnly: boolean;
+}
+
+export interface ContainerKernel {
+  image: string;
+  command: string[];
+  env: Record<string, string>;
+  workdir: string;
+  mounts: ContainerMount[];
+  limits: Limits;
+  network: "none" | "host" | "bridge";
+  gpus?: string;
+  /** The kernel's connection file, inside. */
+  files: { path: string; content: string }[];
+  forwards: Forward[];
+  /** Private directory outside; `run/` of it is {@link INSIDE}. */
+  directory: string;
+  result?: { path: string } | { fd: number };
+}
+
+/** Directories inside. */
+export const INSIDE = "/run/cordon";
+const INIT = "/run/cordon-init";
+const HOME = "/tmp";
+const DEFAULT_PATH = "/opt/conda/bin:/usr/local/bin:/usr/bin:/bin";
+
+/** Starts the container and becomes its launcher. Does not return. */
+export async function execContainerKernel(
+  engine: Engine,
+  kernel: ContainerKernel,
+  host: Host,
+): Promise<never> {
+  const image = await findImage(engine, kernel.image);
+  const path = pathOf(kernel, image.Config?.Env ?? []);
+  const env = Object.entries({ ...kernel.env, HOME, PATH: path }).map(([name, value]) => `${name}=${value}`);
+  writeFiles(kernel, host, { env, path });
+  const { Id: id, Warnings } = await createContainer(engine, await config(engine, kernel, host));
+  try {
+    refuseDroppedLimits(kernel, Warnings ?? []);
+    const { fd, early } = attachDescriptor(engine, id);
+    await startContainer(engine, id);
+    const end = [
+      Deno.execPath(),
+      "kernel",
+      "end",
+      "--host",
+      formatEndpoint(engine.endpoint),
+      "--directory",
+      kernel.directory,
+    ];
+    const result = kernel.result
+      ? ["--result", "fd" in kernel.result ? `fd:${kernel.result.fd}` : kernel.result.path]
+      : [];
+    become(writeImage(containerProgram({
+      arch: host.arch,
+      streamFd: fd,
+      early,
+      relay: { forwards: kernel.forwards, most: 256 },
+      finish: [...end, "--status", ...result, id],
+      reap: [...end, id],
+      env: Object.entries(host.env).map(([name, value]) => `${name}=${value}`),
+      endWithParent: Deno.ppid,
+    })));
+  } catch (error) {
+    await removeContainer(engine, id, { force: true });
+    throw error;
+  }
+}
+
+async function findImage(engine: Engine, name: string) {
+  try {
+    return await inspectImage(engine, name);
+  } catch (error) {
+    if (!(error instanceof NotFoundError)) throw error;
+    throw new CordonError(`image ${name} is not on this engine`, {
+      why: "a kernel never pulls its image when it starts",
+      hint: `${engine.name} pull ${name}`,
+      cause: error,
+    });
+  }
+}
+
+/** The image's own PATH, which knows where its Python lies. */
+function pathOf(kernel: ContainerKernel, imageEnv: string[]): string {
+  return kernel.env["PATH"] ?? imageEnv.find((entry) => entry.startsWith("PATH="))?.slice(5) ?? DEFAULT_PATH;
+}
+
+function writeFiles(
+  kernel: ContainerKernel,
+  host: Host,
+  { env, path }: { env: string[]; path: string },
+): void {
+  const { directory } = kernel;
+  Deno.mkdirSync(`${directory}/run`, { mode: 0o700 });
+  for (const file of kernel.files) {
+    Deno.writeTextFileSync(`${directory}/run/${file.path.slice(INSIDE.length + 1)}`, file.content, {
+      createNew: true,
+      mode: 0o600,
+    });
+  }
+  const program = containerInit({ arch: host.arch, command: kernel.command, env, path: path.split(":") });
+  Deno.writeFileSync(`${directory}/init`, writeImage(program), { createNew: true, mode: 0o555 });
+}
+
+async function config(engine: Engine, kernel: ContainerKernel, host: Host): Promise<ContainerConfig> {
+  const rootless = isRootless(await info(engine));
+  const { limits } = kernel;
+  const bind = ({ source, dest, readOnly }: ContainerMount) => ({
+    Type: "bind",
+    Source: source,
+    Target: dest,
+    ReadOnly: readOnly,
+  });
+  return {
+    Image: kernel.image,
+    Entrypoint: [INIT],
+    Cmd: [],
+    // Root of a rootless engine is the caller; elsewhere the caller's own ids make its files the caller's.
+    User: rootless ? "0:0" : `${host.uid}:${host.gid}`,
+    WorkingDir: kernel.workdir,
+    OpenStdin: true,
+    StdinOnce: true,
+    AttachStdin: true,
+    AttachStdout: true,
+    AttachStderr: true,
+    Tty: false,
+    NetworkDisabled: kernel.network === "none",
+    Labels: {
+      "cordon.managed": "1",
+      [KERNEL_LABELS.kind]: "kernel",
+      [KERNEL_LABELS.owner]: String(host.uid),
+      [KERNEL_LABELS.launcher]: `${Deno.pid}:${startTime()}`,
+    },
+    HostConfig: {
+      NetworkMode: kernel.network,
+      Mounts: [
+        bind({ source: `${kernel.directory}/init`, dest: INIT, readOnly: true }),
+        bind({ source: `${kernel.directory}/run`, dest: INSIDE, readOnly: false }),
+        ...kernel.mounts.map(bind),
+      ],
+      Tmpfs: { "/tmp": `rw,exec,nosuid,nodev,mode=1777,size=${limits.tmpBytes}` },
+      ReadonlyRootfs: true,
+      CapDrop: ["ALL"],
+      SecurityOpt: ["no-new-privileges"],
+      Init: false,
+      LogConfig: { Type: "none" },
+      ...(limits.memoryBytes !== undefined && { Memory: limits.memoryBytes, MemorySwap: limits.memoryBytes }),
+      ...(limits.pids !== undefined && { PidsLimit: limits.pids + 1 }), // pid 1 is ours
+      ...(limits.cpus !== undefined && { NanoCpus: Math.round(limits.cpus * 1e9) }),
+      Ulimits: ulimits(limits),
+      ...(kernel.gpus !== undefined && { DeviceRequests: [gpuRequest(kernel.gpus)] }),
+    },
+  };
+}
+
+/** Field 22 of proc_pid_stat(5): with the pid it names a process for good. */
+function startTime(): string {
+  const stat = Deno.readTextFileSync("/proc/self/stat");
+  return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19]!;
+}
+
+function ulimits(limits: Limits): { Name: string; Soft: number; Hard: number }[] {
+  const list: [string, number | undefined][] = [
+    ["cpu", limits.cpuSeconds],
+    ["fsize", limits.fileBytes],
+    ["core", limits.coreBytes],
+  ];
+  return list.flatMap(([Name, value]) => value === undefined ? [] : [{ Name, Soft: value, Hard: value }]);
+}
+
+/** `all`, a number, or `device=ID,ID` as docker-run takes them. */
+function gpuRequest(spec: string): Record<string, unknown> {
+  const Capabilities = [["gpu"]];
+  if (spec === "all") return { Driver: "", Count: -1, Capabilities };
+  if (/^\d+$/.test(spec)) return { Driver: "", Count: Number(spec), Capabilities };
+  const devices = /^device=(.+)$/.exec(spec)?.[1];
+  if (devices) return { Driver: "", DeviceIDs: devices.split(","), Capabilities };
+  throw new CordonError(`--gpus "${spec}" is not understood`, {
+    why: "it is all, a number, or device=ID[,ID…]",
+  });
+}
+
+/** An engine may leave out a limit and only warn. Isolation never degrades silently. */
+function refuseDroppedLimits(kernel: ContainerKernel, warnings: string[]): void {
+  const asked = kernel.limits.memoryBytes !== undefined || kernel.limits.pids !== undefined ||
+    kernel.limits.cpus !== undefined;
+  const dropped = warnings.find((warning) =>
+    /(limit|memory|pids|cpu).*(discard|not|unsupported)/i.test(warning)
+  );
+  if (asked && dropped && !/swap/i.test(dropped)) {
+    throw new CordonError("the engine does not enforce a limit that was asked for", { why: dropped });
+  }
+}
