@@ -21,6 +21,7 @@ export interface Socket {
 export class Connection {
   readonly #socket: Socket;
   readonly #signal: AbortSignal | undefined;
+  readonly #resetIsEnd: boolean;
   readonly #onAbort = () => this.close();
   #buffer = new Uint8Array(0);
   #start = 0;
@@ -29,9 +30,11 @@ export class Connection {
   #failure: unknown;
   #writeFailure: unknown;
 
-  constructor(socket: Socket, signal?: AbortSignal) {
+  constructor(socket: Socket, options: { signal?: AbortSignal | undefined; resetIsEnd?: boolean } = {}) {
+    const { signal, resetIsEnd = false } = options;
     this.#socket = socket;
     this.#signal = signal;
+    this.#resetIsEnd = resetIsEnd;
     if (signal?.aborted) this.close();
     else signal?.addEventListener("abort", this.#onAbort, { once: true });
   }
@@ -138,6 +141,7 @@ export class Connection {
       count = await this.#socket.read(this.#buffer);
     } catch (error) {
       this.#throwIfEnded();
+      if (this.#resetIsEnd && error instanceof Deno.errors.ConnectionReset) return false;
       throw new BrokenConnectionError("The connection to the engine broke", {
         why: error instanceof Error ? error.message : String(error),
         cause: error,
@@ -169,7 +173,10 @@ export async function connect(endpoint: Endpoint, signal?: AbortSignal): Promise
     signal?.addEventListener("abort", stop, { once: true });
   });
   try {
-    return new Connection(await Promise.race([opening, stopped]), signal);
+    const socket = await Promise.race([opening, stopped]);
+    // A Unix socket whose other end closes with our stdin unread reports a reset, but only after everything that was
+    // sent to us: it is an ordinary end. Over TCP a reset may have thrown output away.
+    return new Connection(socket, { signal, resetIsEnd: endpoint.kind === "unix" });
   } catch (error) {
     // A connection that comes about after all is nobody's: close it. If it fails instead, that was reported or
     // is of no interest any more.

@@ -39,7 +39,7 @@ export class NotFoundError extends EngineError {
   override readonly name = "NotFoundError";
 }
 
-/** 409: the object is in a state that forbids the request (not running, name taken, being removed). */
+/** 409 (or Podman's 500 for the same): the object is in a state that forbids the request (not running, name taken, being removed). */
 export class ConflictError extends EngineError {
   override readonly name = "ConflictError";
 }
@@ -57,6 +57,10 @@ export function statusError(what: string, details: EngineErrorDetails & { status
       return new NotFoundError(`Cannot ${what}`, full);
     case 409:
       return new ConflictError(`Cannot ${what}`, full);
+    case 500:
+      // Podman 4 answers 500 where Docker says 409: "…: container state improper".
+      if (/container state improper/.test(words)) return new ConflictError(`Cannot ${what}`, full);
+      return new EngineError(`Cannot ${what}`, full);
     default:
       return new EngineError(`Cannot ${what}`, full);
   }

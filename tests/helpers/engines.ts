@@ -265,7 +265,10 @@ async function answers(path: string): Promise<boolean> {
   }
 }
 
-/** Ends processes, the last started first, unmounts what they left mounted below the directory, and removes it. */
+/**
+ * Ends processes, the last started first, and what they left: processes (Podman's monitor of an exec lives on for five
+ * minutes) and mounts that name the directory. Then removes it.
+ */
 async function stop(processes: Started[], directory: string): Promise<void> {
   for (const started of processes.toReversed()) {
     if (!started.ended) started.child.kill("SIGTERM");
@@ -273,9 +276,26 @@ async function stop(processes: Started[], directory: string): Promise<void> {
     await started.child.status;
     clearTimeout(timer);
   }
+  for (const pid of await processesNaming(`${directory}/`)) Deno.kill(pid, "SIGKILL");
   const mounts = (await Deno.readTextFile("/proc/self/mountinfo")).split("\n")
     .map((line) => line.split(" ")[4] ?? "")
     .filter((path) => path.startsWith(`${directory}/`));
   for (const path of mounts.toReversed()) await new Deno.Command("umount", { args: ["-l", path] }).output();
   await Deno.remove(directory, { recursive: true });
+}
+
+/** Processes with this text in their arguments. The directories here have unguessable names. */
+async function processesNaming(text: string): Promise<number[]> {
+  const found: number[] = [];
+  for await (const { name } of Deno.readDir("/proc")) {
+    const pid = Number(name);
+    if (!Number.isInteger(pid) || pid === Deno.pid) continue;
+    try {
+      if ((await Deno.readTextFile(`/proc/${name}/cmdline`)).includes(text)) found.push(pid);
+    } catch (error) {
+      // It has ended since it was listed.
+      if (!(error instanceof Deno.errors.NotFound) && !/ESRCH|os error 3\b/.test(`${error}`)) throw error;
+    }
+  }
+  return found;
 }
