@@ -116,7 +116,7 @@ export class Call {
 export type Handler = (call: Call) => number | bigint | void;
 export type Kernel = Partial<Record<Syscall, Handler>>;
 
-const EINVAL = -22, ENOTTY = -25;
+const EBADF = -9, EINVAL = -22, ENOTTY = -25;
 const LAST_CAPABILITY = 40;
 
 const descriptor: Handler = ({ process }) => process.nextFd++;
@@ -152,10 +152,13 @@ export const DEFAULTS: Kernel = {
   prctl: (call) => call.number(0) === PR.CAPBSET_DROP && call.number(1) > LAST_CAPABILITY ? EINVAL : 0,
   pipe2: (call) => {
     const { process } = call;
-    call.put32(0, process.nextFd++);
-    call.put32(0, process.nextFd++, 4);
+    const read = process.nextFd++, write = process.nextFd++;
+    process.pipes.push({ read, write });
+    call.put32(0, read);
+    call.put32(0, write, 4);
   },
   write: (call) => {
+    if (call.number(0) < 0) return EBADF;
     keep(call.process, call.number(0), call.bytes(1, call.number(2)));
     return call.number(2);
   },

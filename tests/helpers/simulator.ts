@@ -38,11 +38,16 @@ export class Process {
   readonly children: Process[] = [];
   /** What was written to each descriptor. */
   readonly output: Map<number, Uint8Array[]> = new Map();
+  /** Pipes it made. */
+  readonly pipes: { read: number; write: number }[] = [];
   /** How it ended. */
   end: End | undefined;
   /** Operations carried out. */
   steps = 0;
-  nextFd = 3;
+  /** Where argc, argv and the environment lie. */
+  readonly stack = STACK;
+  /** Numbers of new descriptors: far from those a test names itself. */
+  nextFd = 100;
   #kernel: Kernel = {};
 
   constructor(
@@ -53,6 +58,10 @@ export class Process {
     readonly space: Space,
   ) {}
 
+  /** The argument vector as ps(1) would show it now. */
+  get argv(): string[] {
+    return this.memory.vector(STACK + 8);
+  }
   get lines(): string[] {
     return this.calls.map((call) => call.line);
   }

@@ -1,0 +1,440 @@
+/** Init, simulated: what it gives up before the target is born, what it reports, what it passes on. */
+import assert from "node:assert/strict";
+import { AT, CLONE, IOCTL, PR, SECCOMP, SIG } from "../../../ffi/constants.ts";
+import { REPORT, type SandboxPlan } from "../../../lib/shim/programs/sandbox.ts";
+import type { Kernel } from "../../helpers/fake_kernel.ts";
+import type { Process } from "../../helpers/simulator.ts";
+import {
+  before,
+  bornInit,
+  type Event,
+  inOrder,
+  links,
+  matching,
+  script,
+  signal,
+  terminal,
+  timer,
+} from "./events.ts";
+import { FILTER } from "./plan.ts";
+
+const ECHILD = -10, EINVAL = -22, EPERM = -1;
+const TARGET = 2;
+
+interface Life {
+  changes?: Partial<SandboxPlan>;
+  kernel?: Kernel;
+  /** Statuses of children that wait4 finds, in turn, one SIGCHLD for each list. */
+  children?: [pid: number, status: number][][];
+  /** Started on a terminal, in its foreground. */
+  onTerminal?: boolean;
+}
+
+/** The life of init with these events after the target has been born. */
+function live(
+  events: (monitor: Process) => Event[],
+  { changes, kernel, children = [], onTerminal }: Life = {},
+): { init: Process; monitor: Process } {
+  const { init, monitor } = bornInit(changes, onTerminal ? terminal({ foreground: 1000 }) : {});
+  const queue = children.map((list) => [...list]);
+  init.run({
+    ...script(events(monitor)),
+    wait4(call) {
+      assert.deepEqual(
+        [call.number(0), call.number(2)],
+        [-1, 3],
+        "any child, ended or stopped, without waiting",
+      );
+      const next = queue[0]?.shift();
+      if (!next) {
+        queue.shift();
+        return 0;
+      }
+      call.put32(1, next[1]);
+      return next[0];
+    },
+    ...kernel,
+  });
+  return { init, monitor };
+}
+
+const child = signal(SIG.CHLD);
+
+/** The monitor passes a signal on. */
+function word(monitor: Process, number: number, foreground = false): Event {
+  const data = new Uint8Array(8);
+  data.set([number, Number(foreground)]);
+  return { fd: () => links(monitor).control.read, data };
+}
+function monitorGone(monitor: Process): Event {
+  return { fd: () => links(monitor).control.read };
+}
+
+/** What init told the monitor. */
+function reported({ init, monitor }: { init: Process; monitor: Process }): [kind: number, value: number][] {
+  return (init.output.get(links(monitor).report.write) ?? []).map((bytes) => {
+    const view = new DataView(bytes.buffer);
+    assert.equal(bytes.length, 8);
+    return [view.getUint32(0, true), view.getUint32(4, true)];
+  });
+}
+
+/** An ordinary life: set up, target ends with 0. */
+const ordinary = (life: Life = {}) => live(() => [child], { children: [[[TARGET, 0]]], ...life });
+
+// ------------------------------------------------------------------------------------------------ set-up
+
+Deno.test("it asks to die with the monitor, then looks whether it is dead already", () => {
+  const { init } = ordinary();
+  const [asked, looked] = inOrder(
+    init,
+    new RegExp(`^prctl\\(${PR.SET_PDEATHSIG}, ${SIG.KILL}\\)`),
+    /^ppoll\(&, 1, &/,
+  );
+  assert.ok(
+    matching(init, /^(openat|write|mount|unshare|sethostname)\(/).every((call) =>
+      init.calls.indexOf(call) > looked!
+    ),
+  );
+  assert.ok(asked! < looked!);
+  // Its own end of the control pipe is closed, or the monitor's death would go unseen.
+  const { monitor } = ordinary();
+  before(init, new RegExp(`^close\\(${links(monitor).control.write}\\)`), /^ppoll/);
+});
+
+Deno.test("the monitor died before that: it ends with 125 and has done nothing", () => {
+  const { init } = live((monitor) => [monitorGone(monitor)]);
+  assert.deepEqual(init.end, { exit: 125 });
+  assert.deepEqual(matching(init, /^(openat|write|mount|unshare|clone|sethostname|move_mount)\(/), []);
+});
+
+Deno.test("setgroups is denied before the groups are mapped; the caller maps to itself", () => {
+  const { init } = ordinary();
+  inOrder(
+    init,
+    /^openat\(-100, "\/proc\/self\/setgroups"/,
+    /^write\(\d+, "deny", 4\)/,
+    /^openat\(-100, "\/proc\/self\/gid_map"/,
+    /^write\(\d+, "5678 5678 1", 11\)/,
+  );
+  inOrder(init, /^openat\(-100, "\/proc\/self\/uid_map"/, /^write\(\d+, "1234 1234 1", 11\)/, /^mount\(/);
+  const root = ordinary({ changes: { insideUid: 0, insideGid: 0 } }).init;
+  inOrder(root, /^write\(\d+, "0 1234 1", 8\)/);
+  inOrder(root, /^write\(\d+, "0 5678 1", 8\)/);
+});
+
+Deno.test("it joins its control groups before it takes a cgroup namespace, so that the namespace starts there", () => {
+  const changes = { cgroup: { joinFiles: ["/cg/a/cgroup.procs", "/cg/b/cgroup.procs"], removeDirs: [] } };
+  inOrder(
+    ordinary({ changes }).init,
+    /^openat\(-100, "\/cg\/a\/cgroup.procs"/,
+    /^write\(\d+, "0", 1\)/,
+    /^openat\(-100, "\/cg\/b\/cgroup.procs"/,
+    /^write\(\d+, "0", 1\)/,
+    new RegExp(`^unshare\\(${CLONE.NEWCGROUP}\\)`),
+  );
+});
+
+Deno.test("its own network is brought up; the host's is left alone", () => {
+  const sockets: string[] = [];
+  const kernel: Kernel = {
+    ioctl: (call) => {
+      if (call.number(1) !== IOCTL.SIOCSIFFLAGS) return;
+      const request = call.bytes(2, 18);
+      sockets.push(new TextDecoder().decode(request.slice(0, 3)) + (request[16]! | request[17]! << 8));
+    },
+  };
+  ordinary({ kernel });
+  assert.deepEqual(sockets, ["lo\x001"]);
+  const open = ordinary({ changes: { ownNetwork: false }, kernel }).init;
+  assert.deepEqual(matching(open, /^socket\(/), []);
+  assert.equal(sockets.length, 1);
+});
+
+Deno.test("the target is born when there is nothing left to take: capabilities, no_new_privs, filter, not dumpable", () => {
+  const { init } = ordinary();
+  for (
+    const what of [
+      `prctl\\(${PR.CAPBSET_DROP}, `,
+      `prctl\\(${PR.CAP_AMBIENT}, ${PR.CAP_AMBIENT_CLEAR_ALL}\\)`,
+      `prctl\\(${PR.SET_SECUREBITS}, 47\\)`,
+      "capset\\(",
+      `prctl\\(${PR.SET_NO_NEW_PRIVS}, 1\\)`,
+      `seccomp\\(${SECCOMP.SET_MODE_FILTER}, `,
+      `prctl\\(${PR.SET_DUMPABLE}\\)`,
+      "umount2\\(",
+      "pivot_root\\(",
+      "(setsid|setpgid)\\(",
+    ]
+  ) before(init, new RegExp(`^${what}`), /^clone\(/);
+  assert.equal(init.named("clone").length, 1);
+  assert.equal(init.named("clone")[0]!.number(0), SIG.CHLD);
+});
+
+Deno.test("every capability leaves the bounding set, whatever their number; then all sets are emptied", () => {
+  for (const last of [37, 40, 47, 63]) {
+    const { init } = ordinary({
+      kernel: {
+        prctl: (call) => call.number(0) === PR.CAPBSET_DROP && call.number(1) > last ? EINVAL : 0,
+        capset: (call) => {
+          assert.equal(call.word(0), 0x20080522n, "version 3, ourselves");
+          assert.ok(call.bytes(1, 24).every((byte) => byte === 0));
+        },
+      },
+    });
+    const dropped = matching(init, new RegExp(`^prctl\\(${PR.CAPBSET_DROP}[,)]`)).filter((call) =>
+      call.result === 0n
+    );
+    assert.deepEqual(dropped.map((call) => call.number(1)), Array.from({ length: last + 1 }, (_, i) => i));
+    assert.equal(init.named("capset").length, 1);
+  }
+});
+
+Deno.test("a capability that cannot be dropped stops everything", () => {
+  const { init } = live(() => [], {
+    kernel: { prctl: (call) => call.number(0) === PR.CAPBSET_DROP ? EPERM : 0 },
+  });
+  assert.deepEqual(init.end, { exit: 125 });
+  assert.equal(init.written(2), "cordon: drop a bounding capability: EPERM (Operation not permitted)\n");
+  assert.deepEqual(init.children, []);
+});
+
+Deno.test("no failure before the birth of the target is passed over", () => {
+  const calls = ordinary().init.calls;
+  const born = calls.findIndex((call) => call.name === "clone");
+  const mayFail = /^(close|rt_|readlinkat|ioctl\(0, 21505)/; // closing, and looking whether stdin is a terminal
+  let tried = 0;
+  for (let i = 0; i <= born; i++) {
+    const { name, line } = calls[i]!;
+    const capability = name === "prctl" && calls[i]!.number(0) === PR.CAPBSET_DROP;
+    if (mayFail.test(line) || calls[i]!.result! < 0n) continue;
+    let at = 0;
+    const { init } = live(() => [], {
+      kernel: Object.fromEntries([...new Set(calls.map((call) => call.name))].map((each) => [each, (call) => {
+        if (call.process.calls.length - 1 === i) {
+          at++;
+          return EPERM;
+        }
+        if (call.process.calls.length - 1 < i) return calls[call.process.calls.length - 1]!.result!;
+        if (each === "exit_group") return call.process.die({ exit: call.number(0) });
+        if (each === "clone") throw new Error(`the target is born although ${line} failed`);
+        return 0;
+      }])) as Kernel,
+    });
+    assert.equal(at, 1);
+    assert.deepEqual(init.end, { exit: 125 }, `${line}${capability ? "" : ` (${calls[i]!.say})`}`);
+    tried++;
+  }
+  assert.ok(tried > 50, `${tried} calls tried`);
+});
+
+Deno.test("the filter is the plan's, installed after no_new_privs and before the process becomes undumpable", () => {
+  let installed: Uint8Array | undefined;
+  const { init } = ordinary({
+    kernel: {
+      seccomp: (call) => {
+        assert.equal(call.word(2), BigInt(FILTER.length / 8), "instructions");
+        installed = call.process.memory.bytes(call.word(2, 8), FILTER.length);
+      },
+    },
+  });
+  assert.deepEqual(installed, FILTER);
+  before(init, new RegExp(`^prctl\\(${PR.SET_NO_NEW_PRIVS}, 1`), /^seccomp\(/);
+  // /proc/self/uid_map of an undumpable process belongs to root.
+  before(init, /uid_map/, new RegExp(`^prctl\\(${PR.SET_DUMPABLE}\\)`));
+});
+
+Deno.test("it leaves the caller's process group: by a session of its own, on a terminal by a group", () => {
+  assert.deepEqual(ordinary().init.named("setpgid"), []);
+  before(ordinary().init, /^setsid\(\)/, /^clone/);
+  const { init } = ordinary({ onTerminal: true });
+  assert.deepEqual(init.named("setsid"), []);
+  before(init, /^setpgid\(0, 0\)|^setpgid\(\)/, /^clone/);
+});
+
+Deno.test("on a terminal the target's group gets the terminal, and it is the target's before that one reads", () => {
+  const groups: number[] = [];
+  const { init } = ordinary({
+    onTerminal: true,
+    kernel: {
+      ioctl: (call) => void (call.number(1) === IOCTL.TIOCSPGRP && groups.push(call.bytes(2, 4)[0]!)),
+    },
+  });
+  inOrder(
+    init,
+    /^clone/,
+    /^setpgid\(2, 2\)/,
+    new RegExp(`^ioctl\\(\\d+, ${IOCTL.TIOCSPGRP}`),
+    /^close_range\(0, 2\)/,
+  );
+  assert.deepEqual(groups, [TARGET]);
+});
+
+Deno.test("its name in process lists is its own, within the room there was", () => {
+  const { init } = ordinary();
+  assert.ok(init.lines.some((line) => line.startsWith(`prctl(${PR.SET_NAME}, `)));
+  assert.deepEqual(init.argv, ["cordon-init"]);
+  const old = init.memory.bytes(init.memory.read64(init.stack + 8), 15);
+  assert.equal(old.slice(11).join(), "0,0,0,0", "nothing of the old name is left");
+});
+
+Deno.test("stdio and kept descriptors are the target's alone", () => {
+  const { init } = ordinary({ changes: { keepFds: [5, 9] } });
+  const after = init.lines.slice(init.lines.findIndex((line) => line.startsWith("clone(")));
+  for (const line of ["close_range(0, 2)", "close(5)", "close(9)"]) assert.ok(after.includes(line), line);
+});
+
+Deno.test("what it opened for itself is closed by exec: the target gets none of it", () => {
+  const CLOEXEC = 0o2000000;
+  const { init, monitor } = ordinary({ onTerminal: true });
+  const opening: Record<string, number> = {
+    openat: 2,
+    open_tree: 2,
+    socket: 1,
+    dup3: 2,
+    signalfd4: 3,
+    pipe2: 1,
+    fsopen: 1,
+    fsmount: 1,
+  };
+  let seen = 0;
+  for (const process of [monitor, init]) {
+    for (const call of process.calls) {
+      const flags = opening[call.name];
+      const duplicate = call.name === "fcntl" && call.number(1) === 0;
+      assert.ok(!duplicate, call.line);
+      if (flags === undefined || call.result! < 0n) continue;
+      const wanted = call.name.startsWith("fs") ? 1 : CLOEXEC;
+      assert.ok(call.number(flags) & wanted, call.line);
+      seen++;
+    }
+    for (const call of process.named("openat2")) assert.ok(Number(call.word(2)) & CLOEXEC, call.line);
+  }
+  assert.ok(seen > 10);
+});
+
+// ------------------------------------------------------------------------------------------------ service
+
+Deno.test("every wait status of the target is reported as it is, and init ends", () => {
+  const statuses = [
+    ...Array.from({ length: 256 }, (_, i) => i << 8),
+    ...Array.from({ length: 64 }, (_, i) => i + 1),
+    0x8b,
+    0x86,
+  ];
+  for (const status of statuses) {
+    if ((status & 0xff) === 0x7f) continue;
+    const life = ordinary({ children: [[[TARGET, status]]] });
+    assert.deepEqual(reported(life), [[REPORT.exited, status]]);
+    assert.deepEqual(life.init.end, { exit: 0 });
+  }
+});
+
+Deno.test("others' children are reaped, all of them, and not reported", () => {
+  const life = live(() => [child, child], {
+    children: [[[7, 0], [8, 9], [9, 0x137f]], [[10, 1 << 8], [TARGET, 6 << 8], [11, 0]]],
+  });
+  assert.deepEqual(reported(life), [[REPORT.exited, 6 << 8]]);
+  assert.equal(life.init.named("wait4").filter((call) => call.result! > 0n).length, 5);
+});
+
+Deno.test("a stop of the target is reported with its signal, and init goes on", () => {
+  for (const number of [SIG.STOP, SIG.TSTP, SIG.TTIN, SIG.TTOU]) {
+    const life = live(() => [child, child], { children: [[[TARGET, number << 8 | 0x7f]], [[TARGET, 0]]] });
+    assert.deepEqual(reported(life), [[REPORT.stopped, number], [REPORT.exited, 0]]);
+  }
+});
+
+Deno.test("a wait that finds nobody is no end", () => {
+  let first = true;
+  const { init } = live(() => [child, child], {
+    kernel: {
+      wait4: (call) => {
+        if (first) {
+          first = false;
+          return ECHILD;
+        }
+        call.put32(1, 0);
+        return TARGET;
+      },
+    },
+  });
+  assert.deepEqual(init.end, { exit: 0 });
+});
+
+Deno.test("a passed-on signal goes once to the whole group of the target; TSTP as STOP", () => {
+  const numbers = [SIG.INT, SIG.TERM, SIG.HUP, 10, 28, SIG.CONT, SIG.TSTP, 64];
+  const life = live((monitor) => [...numbers.map((n) => word(monitor, n)), child], {
+    children: [[[TARGET, 0]]],
+  });
+  const sent = life.init.named("kill").map((call) => [call.number(0), call.number(1)]);
+  assert.deepEqual(sent, numbers.map((n) => [-TARGET, n === SIG.TSTP ? SIG.STOP : n]));
+  assert.deepEqual(life.init.end, { exit: 0 });
+});
+
+Deno.test("continued in the foreground, the target gets the terminal before the signal; in the background it does not", () => {
+  const life = live(
+    (
+      monitor,
+    ) => [word(monitor, SIG.CONT, true), word(monitor, SIG.CONT), word(monitor, SIG.INT, true), child],
+    {
+      children: [[[TARGET, 0]]],
+      onTerminal: true,
+    },
+  );
+  const { init } = life;
+  const after = init.calls.slice(init.calls.findIndex((call) => call.name === "signalfd4"));
+  const does = after.filter((call) => call.name === "kill" || call.name === "ioctl").map((call) =>
+    `${call.name} ${call.number(1)}`
+  );
+  assert.deepEqual(does, [`ioctl ${IOCTL.TIOCSPGRP}`, "kill 18", "kill 18", "kill 2"]);
+});
+
+Deno.test("the target has just ended: a signal that finds nobody is no failure", () => {
+  const life = live((monitor) => [word(monitor, SIG.TERM), child], {
+    children: [[[TARGET, 3 << 8]]],
+    kernel: { kill: () => -3 },
+  });
+  assert.deepEqual(reported(life), [[REPORT.exited, 3 << 8]]);
+});
+
+Deno.test("the monitor's end is init's, and so everybody's", () => {
+  const life = live((monitor) => [word(monitor, SIG.INT), monitorGone(monitor)]);
+  // The first look at the pipe, before set-up, must not have taken an event of the script.
+  assert.equal(life.init.named("clone").length, 1);
+  assert.deepEqual(life.init.end, { exit: 125 });
+  assert.deepEqual(reported(life), []);
+});
+
+Deno.test("the wall clock is set as asked, to the nanosecond, and its end is reported", () => {
+  for (
+    const [seconds, whole, nano] of [[1, 1, 0], [0.25, 0, 250_000_000], [3600.5, 3600, 500_000_000]] as const
+  ) {
+    let set: bigint[] = [];
+    const life = live(() => [timer], {
+      changes: { wallSeconds: seconds },
+      kernel: {
+        timerfd_settime: (call) => void (set = [0, 8, 16, 24].map((offset) => call.word(2, offset))),
+      },
+    });
+    assert.deepEqual(set, [0n, 0n, BigInt(whole), BigInt(nano)]);
+    assert.deepEqual(reported(life), [[REPORT.timeout, 0]]);
+    assert.deepEqual(life.init.end, { exit: 124 });
+  }
+  assert.deepEqual(ordinary().init.named("timerfd_create"), []);
+});
+
+Deno.test("a copy that fails ends the set-up", () => {
+  const changes: Partial<SandboxPlan> = {
+    steps: [{ do: "copy", source: "/src", dest: "/copy", type: "directory", readOnly: false }],
+  };
+  const { init } = live(() => [], {
+    changes,
+    kernel: { wait4: (call) => (call.put32(1, 1 << 8), call.number(0)) },
+  });
+  assert.deepEqual(init.end, { exit: 125 });
+  assert.match(init.written(2), /^cordon: copy \/src: cp failed, see above\n$/);
+  const copied = init.children[0]!.run();
+  assert.ok(copied.end && "execute" in copied.end && copied.end.execute === "/bin/cp");
+  assert.ok(matching(init, new RegExp(`^openat2\\(${AT.FDCWD}, "/src"`)).length === 1);
+});
