@@ -3,9 +3,23 @@ import type { Registry } from "../lib/cli/command.ts";
 import { completions, help, man } from "./about.options.ts";
 import { doctor } from "./doctor.options.ts";
 import { isolate } from "./isolate.options.ts";
+import { kernelEnd } from "./kernel-end.options.ts";
+import { kernelLaunch } from "./kernel-launch.options.ts";
 
 export const registry: Registry = {
-  commands: [isolate, doctor, completions, man, help],
+  commands: [
+    isolate,
+    kernelSetup,
+    kernelLaunch,
+    kernelList,
+    kernelRemove,
+    kernelGc,
+    kernelEnd,
+    doctor,
+    completions,
+    man,
+    help,
+  ],
   legacy: [
     {
       name: "isolate.sh",

@@ -66,8 +66,8 @@ export function readNetwork(parsed: Parsed): Network {
   };
 }
 
-/** The limits typed. `tmpBytes` holds where `--tmp-size` is not given. */
-export function readLimits(parsed: Parsed, options: { tmpBytes?: number } = {}): Limits {
+/** The limits typed. `tmpBytes` holds where `--tmp-size` is not given; `output: false` for a table without that one. */
+export function readLimits(parsed: Parsed, options: { tmpBytes?: number; output?: boolean } = {}): Limits {
   /** The option's value through `parse`, as an object with one key, or none. */
   function limit<K extends keyof Limits>(
     key: K,
@@ -86,7 +86,7 @@ export function readLimits(parsed: Parsed, options: { tmpBytes?: number } = {}):
     ...limit("fileBytes", "file-size", parseSize),
     ...limit("wallSeconds", "time", parseDuration),
     ...limit("cpuSeconds", "cpu-time", parseDuration),
-    ...limit("outputBytes", "output", parseSize),
+    ...(options.output === false ? {} : limit("outputBytes", "output", parseSize)),
     ...limit("coreBytes", "core", parseSize),
     tmpBytes: tmp.tmpBytes ?? options.tmpBytes ?? DEFAULT_TMP_BYTES,
     bestEffort: parsed.flag("best-effort"),
