@@ -9,11 +9,7 @@ import { kernelLaunch } from "./kernel-launch.options.ts";
 export const registry: Registry = {
   commands: [
     isolate,
-    kernelSetup,
     kernelLaunch,
-    kernelList,
-    kernelRemove,
-    kernelGc,
     kernelEnd,
     doctor,
     completions,
