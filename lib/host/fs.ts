@@ -60,12 +60,10 @@ export const hostFs: FileSystem = {
   readable: (path) => libc().access(cString(path), R_OK) === 0,
 };
 
-/** The working directory (getcwd(2)), or undefined when it has been deleted. */
+/** The working directory, or undefined when it has been deleted or lies outside our root. realpath(3) asks getcwd(3). */
 export function currentDirectory(): string | undefined {
-  const buffer = new Uint8Array(PATH_MAX + 1);
-  if (libc().getcwd(buffer, BigInt(buffer.length)) === null) return undefined;
-  const path = untilNul(buffer);
-  return path.startsWith("/") ? path : undefined; // "(unreachable)…" is outside our root
+  const path = hostFs.realpath(".");
+  return typeof path === "string" ? path : undefined;
 }
 
 /** The errno {@link FileSystem.realpath} gives for a name that is not there. */

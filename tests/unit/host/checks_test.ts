@@ -11,11 +11,13 @@ import {
   parseMounts,
   type Situation,
 } from "../../../lib/host/situation.ts";
+import { hostFs } from "../../../lib/host/fs.ts";
 import { STEPS } from "../../../lib/host/steps.ts";
 import { program, test, userns } from "../../helpers/need.ts";
 
 // libc stays open for the process; opened inside a test it would count as leaked.
 const host = gatherHost();
+hostFs.readable("/");
 
 const NONE = { by: "none", why: "no delegation", hint: "the command" } as const;
 const SITUATION: Situation = {
