@@ -1,11 +1,13 @@
 /** `cordon isolate`: from its options to a Spec, and into the sandbox. */
 import { posix } from "node:path";
 import type { CommandContext } from "../lib/cli/command.ts";
-import { CordonError } from "../lib/errors.ts";
+import { writeStderr } from "../lib/cli/streams.ts";
+import { CordonError, render } from "../lib/errors.ts";
 import { explainNamespaces, imageOf, namespaces } from "../lib/engine/namespaces/engine.ts";
+import { writeFailure } from "../lib/engine/namespaces/result.ts";
 import { exposesHome } from "../lib/engine/namespaces/root.ts";
 import { encodeOs } from "../lib/host/bytes.ts";
-import { hostFs } from "../lib/host/fs.ts";
+import { currentDirectory, hostFs } from "../lib/host/fs.ts";
 import { gatherHost, type Host } from "../lib/host/host.ts";
 import { insideEnvironment, userOf } from "../lib/spec/defaults.ts";
 import { type MountContext, parseMountJson, parseMountList } from "../lib/spec/mounts.ts";
@@ -22,6 +24,15 @@ export async function run(options: IsolateOptions, context: CommandContext): Pro
     const doctor = await import("./doctor.ts");
     return doctor.run({ json: false }, context);
   }
+  try {
+    return await isolate(options);
+  } catch (error) {
+    if (options.result && options.action.kind === "run") tellInResult(options.result);
+    throw error;
+  }
+}
+
+async function isolate(options: IsolateOptions): Promise<number> {
   const host = gatherHost();
   const spec = toSpec(options, host);
   if (options.seccompFile !== undefined) spec.seccomp = await readProfile(options.seccompFile, host);
@@ -135,6 +146,16 @@ function resultPlace(
   cwd: string,
 ): NonNullable<Spec["result"]> {
   return "fd" in result ? result : { path: posix.resolve(cwd, result.path) };
+}
+
+/** From its start on the sandbox writes the result itself. */
+function tellInResult(result: NonNullable<IsolateOptions["result"]>): void {
+  try {
+    writeFailure(resultPlace(result, currentDirectory() ?? "/"));
+  } catch (error) {
+    if (!(error instanceof CordonError)) throw error;
+    writeStderr(render(error)); // beside the failure that led here
+  }
 }
 
 async function readProfile(file: string, host: Host): Promise<Uint8Array> {

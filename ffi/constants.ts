@@ -9,6 +9,7 @@ export const E = {
   PERM: -1,
   NOENT: -2,
   SRCH: -3,
+  TOOBIG: -7,
   NOEXEC: -8,
   CHILD: -10,
   AGAIN: -11,
@@ -17,6 +18,7 @@ export const E = {
   NODEV: -19,
   NOTDIR: -20,
   INVAL: -22,
+  TXTBSY: -26,
   NOSPC: -28,
   PIPE: -32,
   NOSYS: -38,
@@ -154,6 +156,7 @@ export const IOCTL = {
   TCSETSW: 0x5403,
   TIOCGPGRP: 0x540f,
   TIOCSPGRP: 0x5410,
+  FIONREAD: 0x541b,
   SIOCSIFFLAGS: 0x8914,
 } as const;
 
@@ -173,6 +176,8 @@ export const S = {
   IFMT: 0o170000,
   IFREG: 0o100000,
   IFDIR: 0o040000,
+  IFIFO: 0o010000,
+  IFSOCK: 0o140000,
   IFBLK: 0o060000,
   IFLNK: 0o120000,
 } as const;

@@ -20,7 +20,7 @@ function errorRows(): Uint8Array {
   return rows;
 }
 
-/** Appends the operations of `program.abort`: `cordon: <step>: <ERRNO (words)>` on stderr, status 125. */
+/** Appends the operations of `program.abort`: `cordon: <step>: <ERRNO (words)>` on stderr, then `giveUp`. */
 export function addAbort(p: Program): void {
   p.place(p.abort);
   const rows = p.bytes(errorRows());
@@ -38,5 +38,7 @@ export function addAbort(p: Program): void {
   p.load(parts.cell(40), at);
   p.add(parts.cell(32), at, TEXT);
   p.sys("writev", [2, parts, 3], { fail: "ignore" });
+  p.place(p.giveUp);
+  p.if([p.onAbort, "!=", 0], () => p.goto(p.onAbort));
   p.exit(EXIT.cordon);
 }

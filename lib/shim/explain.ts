@@ -8,13 +8,17 @@ export function explain(p: Program): string {
   const named = new Map<Label, string>();
   const nameOf = (label: Label): string => {
     if (label === p.abort) return "abort";
+    if (label === p.giveUp) return "give-up";
     let name = named.get(label);
     if (!name) named.set(label, name = `${label.name.replaceAll(" ", "-") || "on"}.${named.size}`);
     return name;
   };
   for (const operation of p.operations) {
     for (const value of [...operation.args, operation.fail]) {
-      if (value instanceof Label && value.position >= 0 && !named.has(value) && value !== p.abort) {
+      if (
+        value instanceof Label && value.position >= 0 && !named.has(value) && value !== p.abort &&
+        value !== p.giveUp
+      ) {
         at.set(value.position, [...at.get(value.position) ?? [], nameOf(value)]);
       }
     }

@@ -26,7 +26,10 @@ export function pipe(
   p.field(ends.write, pair.plus(4), 32);
 }
 
-/** Starts a child that continues at `child`; the parent goes on with its pid in `pid`. clone(2) without a new stack is fork(2). */
+/**
+ * Starts a child that continues at `child`; the parent goes on with its pid in `pid`. clone(2) without a new stack is
+ * fork(2). What the parent does after a failure is not the child's to do: {@link Program.onAbort} is cleared there.
+ */
 export function fork(
   p: Program,
   pid: Slot,
@@ -39,7 +42,10 @@ export function fork(
 ): void {
   const all = flags | SIG.CHLD | (pidfd ? CLONE.PIDFD : 0);
   p.sys("clone", [all, 0, pidfd ?? 0, 0, 0], { into: pid, say });
-  p.when([pid, "==", 0], child);
+  p.if([pid, "==", 0], () => {
+    p.set(p.onAbort, 0);
+    p.goto(child);
+  });
 }
 
 /** Writes text to a file that exists, in one write(2). */
@@ -54,6 +60,12 @@ export function writeTo(p: Program, path: string, text: string, directory: Argum
 export function tell(p: Program, line: string, fd: Argument = 2): void {
   const text = `cordon: ${line}\n`;
   p.sys("write", [fd, text, encodeOs(text).length], { fail: "ignore" });
+}
+
+/** Says why it cannot go on, and fails. */
+export function refuse(p: Program, line: string): void {
+  tell(p, line);
+  p.goto(p.giveUp);
 }
 
 /** A struct pollfd's first word: descriptor and wanted events. */

@@ -77,10 +77,14 @@ export class Program {
   readonly references: Reference[] = [];
   /** Place where an unhandled failure goes: `abort.ts` gives it its operations. */
   readonly abort: Label = new Label("abort");
+  /** The second half of that, for a failure that has been told already: status 125, or on at {@link onAbort}. */
+  readonly giveUp: Label = new Label("give up");
   /** Errno of the last failed call, negative. Before the first failure: the stack pointer at start. */
   readonly errno: Slot = new Slot(new Address("vm", 0));
   /** Address of the operation that failed. */
   readonly failed: Slot = new Slot(new Address("vm", 8));
+  /** Where the process goes on after a failure nobody handled: the address of an operation; 0 ends it. */
+  readonly onAbort: Slot;
   /** Bytes of zeroed memory behind the data. */
   zeroSize = 0;
   /** Print each described step on stderr. */
@@ -91,7 +95,9 @@ export class Program {
   #top = 0;
   #strings = new Map<string, Address>();
 
-  constructor(readonly arch: Arch) {}
+  constructor(readonly arch: Arch) {
+    this.onAbort = this.slot();
+  }
 
   /** The initialised data so far. */
   get data(): Uint8Array {

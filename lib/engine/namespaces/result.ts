@@ -1,6 +1,10 @@
-/** The fixed part of the result object: engine and limits are known before the target runs. */
+/** The result object: its fixed part, and one of a failure before there was a program to write it. */
 import { posix } from "node:path";
 import type { ResultPlan } from "../../shim/programs/sandbox.ts";
+import { lastErrno, libc } from "../../../ffi/libc.ts";
+import { errnoText } from "../../../ffi/errno.ts";
+import { CordonError } from "../../errors.ts";
+import { HOLES } from "../../shim/programs/result.ts";
 import type { Spec } from "../../spec/spec.ts";
 import type { LimitPlan } from "./limits.ts";
 
@@ -8,4 +12,31 @@ export function resultPlan(to: NonNullable<Spec["result"]>, enforced: LimitPlan[
   const members = `"engine":"namespaces","limits":${JSON.stringify(enforced)}`;
   if ("fd" in to) return { to, members };
   return { to: { directory: posix.dirname(to.path), name: posix.basename(to.path) }, members };
+}
+
+/**
+ * Writes the result of a sandbox that could not be started, in the same way the program writes one: a file is made anew.
+ * @throws CordonError when it cannot be written
+ */
+export function writeFailure(to: NonNullable<Spec["result"]>): void {
+  const members = HOLES.map((name) => [name, name === "reason" ? "cordon" : name.endsWith("Ms") ? 0 : null]);
+  const object = { ...Object.fromEntries(members), maxRssBytes: 0, engine: "namespaces", limits: {} };
+  const bytes = new TextEncoder().encode(JSON.stringify(object) + "\n");
+  if ("fd" in to) {
+    if (Number(libc().write(to.fd, bytes, BigInt(bytes.length))) === bytes.length) return;
+    throw new CordonError(`the result cannot be written to descriptor ${to.fd}: ${errnoText(lastErrno())}`);
+  }
+  try {
+    try {
+      Deno.removeSync(to.path);
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    }
+    Deno.writeFileSync(to.path, bytes, { createNew: true, mode: 0o644 });
+  } catch (cause) {
+    throw new CordonError(`the result cannot be written to ${to.path}`, {
+      why: cause instanceof Error ? cause.message : String(cause),
+      cause,
+    });
+  }
 }

@@ -20,20 +20,21 @@ import {
 import { EXIT } from "../../errors.ts";
 import { encodeOs } from "../../host/bytes.ts";
 import { fork, ifPolled, pollWord, writeTo } from "../kit.ts";
-import type { Program, Slot } from "../program.ts";
+import type { Address, Program, Slot } from "../program.ts";
 import { assembleRoot } from "./mounts.ts";
-import type { RelayPlan } from "./relay.ts";
+import { rename } from "./names.ts";
 import { dropCapabilities } from "./privileges.ts";
+import type { RelayPlan } from "./relay.ts";
 import { REPORT, type Shared } from "./sandbox.ts";
+import { giveTerminal } from "./terminal.ts";
 
 const SIGINFO_SIZE = 128;
 
 export function initProcess(s: Shared): void {
   const { p, plan } = s;
-  const t = p.slot(), target = p.slot(), dead = p.label("monitor is gone"), alive = p.label();
+  const target = p.slot(), dead = p.label("monitor is gone"), alive = p.label();
   p.place(s.initLabel);
-  p.sys("close", [s.control.write]);
-  p.sys("close", [s.report.read]);
+  for (const fd of s.monitorOnly) p.sys("close", [fd], { fail: "ignore" }); // some are -1
   for (const { listenFd } of plan.relay?.forwards ?? []) p.sys("close", [listenFd]);
   p.sys("prctl", [PR.SET_PDEATHSIG, SIG.KILL]);
   // The monitor may have died before the line above; then the pipe's end is already there.
@@ -45,7 +46,7 @@ export function initProcess(s: Shared): void {
   p.place(dead);
   p.exit(EXIT.cordon);
   p.place(alive);
-  rename(s);
+  rename(s, "cordon-init");
 
   identity(s);
   for (const file of plan.cgroup?.joinFiles ?? []) writeTo(p, file, "0");
@@ -67,11 +68,12 @@ export function initProcess(s: Shared): void {
   });
   p.sys("prctl", [PR.SET_DUMPABLE, 0, 0, 0, 0]);
 
+  const watched = prepareWatch(s);
   fork(p, target, s.targetLabel, { say: "start the target" });
   p.if([s.onTerminal, "!=", 0], () => giveTerminal(s, target));
   p.sys("close_range", [0, 2, 0]);
   for (const fd of plan.keepFds) p.sys("close", [fd]);
-  serve(s, target, t);
+  serve(s, target, watched);
 }
 
 /** The relay needs the assembled root, and us still dumpable, to enter. It has entered when its pipe's end is there. */
@@ -85,21 +87,6 @@ function letRelayEnter({ p, go, entered }: Shared, relay: RelayPlan): void {
     say: `wait for the relay of ${relay.forwards.length} listeners`,
   });
   p.sys("close", [entered.read]);
-}
-
-/** Our name in process lists: the argument vector lies where the kernel put it, at the first stack pointer. */
-function rename(s: Shared): void {
-  const { p } = s;
-  p.sys("prctl", [PR.SET_NAME, "cordon-init"]);
-  // "cordon-monitor" has room for "cordon-init"; the interpreter's first word held the stack pointer at start.
-  const at = p.slot();
-  p.add(at, s.stack, 8);
-  p.load(at, at);
-  const name = encodeOs("cordon-init\0\0\0\0\0");
-  const view = new DataView(name.buffer);
-  p.store(at, view.getBigUint64(0, true));
-  p.add(at, at, 6); // the last 8 of the 14 bytes there are
-  p.store(at, view.getBigUint64(6, true));
 }
 
 /** Maps the caller to itself (or to root). The kernel wants setgroups(2) denied first: user_namespaces(7). */
@@ -120,33 +107,37 @@ function loopbackUp(p: Program): void {
   p.sys("close", [socket]);
 }
 
-/** Both parent and child do this, whoever runs first: the terminal must be the target's before it reads. */
-export function giveTerminal(s: Shared, pid: Slot): void {
-  const { p } = s;
-  const group = p.buffer(8);
-  p.sys("setpgid", [pid, pid], { fail: "ignore" }); // EACCES once the target has called exec: it did this itself
-  p.set(group.cell(), pid);
-  p.sys("ioctl", [s.terminal, IOCTL.TIOCSPGRP, group], { fail: "ignore" });
+interface Watched {
+  /** Three struct pollfd: signals, the monitor's pipe, the clock. */
+  polled: Address;
+  signals: Slot;
 }
 
-/** Waits: for children, for the wall clock, for what the monitor passes on. */
-function serve(s: Shared, target: Slot, t: Slot): void {
+/** Everything that waiting takes is opened before there is a target, which must not run where that fails. */
+function prepareWatch(s: Shared): Watched {
   const { p, plan } = s;
-  const signals = p.slot(),
-    clock = p.slot(-1),
-    info = p.buffer(SIGINFO_SIZE),
-    polled = p.words(0, 0, 0xffffffff);
+  const signals = p.slot(), clock = p.slot(), polled = p.words(0, 0, 0xffffffff);
   const onlyChild = p.slot(1n << BigInt(SIG.CHLD - 1));
-  p.sys("signalfd4", [-1, onlyChild.address, SIGSET, SFD_CLOEXEC], { into: signals });
+  p.sys("signalfd4", [-1, onlyChild.address, SIGSET, SFD_CLOEXEC], {
+    into: signals,
+    say: "make a signal descriptor",
+  });
   pollWord(p, polled.cell(0), signals);
   pollWord(p, polled.cell(8), s.control.read);
   if (plan.wallSeconds !== undefined) {
-    const whole = Math.floor(plan.wallSeconds), nano = Math.round((plan.wallSeconds - whole) * 1e9);
+    const whole = Math.floor(plan.wallSeconds), nano = Math.floor((plan.wallSeconds - whole) * 1e9);
     // A timer descriptor, not SIGALRM: the target could send us that.
     p.sys("timerfd_create", [CLOCK_MONOTONIC, TFD_CLOEXEC], { into: clock, say: "make a timer" });
     p.sys("timerfd_settime", [clock, 0, p.words(0, 0, whole, nano), 0], { say: "start the timer" });
     pollWord(p, polled.cell(16), clock);
   }
+  return { polled, signals };
+}
+
+/** Waits: for children, for the wall clock, for what the monitor passes on. */
+function serve(s: Shared, target: Slot, { polled, signals }: Watched): void {
+  const { p } = s;
+  const t = p.slot(), info = p.buffer(SIGINFO_SIZE);
   const report = p.slot(), kind = p.slot(), status = p.slot(), who = p.slot();
   const send = () => {
     p.shl(report, status, 32);
@@ -203,6 +194,11 @@ function passSignal(s: Shared, target: Slot, again: ReturnType<Program["label"]>
   p.shr(foreground, word, 8);
   p.if([signal, "==", SIG.CONT], () => p.if([foreground, "!=", 0], () => giveTerminal(s, target)));
   p.if([signal, "==", SIG.TSTP], () => p.set(signal, SIG.STOP)); // an orphaned group would ignore TSTP
+  const alone = p.label("no such group");
   p.sub(group, 0, target);
-  p.sys("kill", [group, signal], { fail: "ignore" }); // ESRCH: it has just ended, which is reported next
+  p.sys("kill", [group, signal], { fail: alone });
+  p.goto(again);
+  // It has not made its group yet, or has left it. If it has just ended, that is reported next.
+  p.place(alone);
+  p.sys("kill", [target, signal], { fail: "ignore" });
 }

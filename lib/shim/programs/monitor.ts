@@ -6,7 +6,6 @@ import {
   AT,
   CLOCK_MONOTONIC,
   CLONE,
-  F,
   IOCTL,
   POLL,
   PR,
@@ -16,42 +15,56 @@ import {
   SIG_BLOCK,
   SIG_UNBLOCK,
   SIGSET,
-  W,
 } from "../../../ffi/constants.ts";
 import { EXIT } from "../../errors.ts";
-import { fork, ifPolled, pipe, pollWord, tell } from "../kit.ts";
-import type { Program, Slot } from "../program.ts";
-import { closeAllBut, openMissing, prepareStdio, PUMP_LIMIT, type Pumps } from "./stdio.ts";
-import { outcome, prepareResult, REASON } from "./result.ts";
+import { fork, ifPolled, pipe, pollWord, refuse, tell } from "../kit.ts";
+import type { Address, Program, Slot } from "../program.ts";
+import { findNames } from "./names.ts";
+import { endInput, endOutput, startPumps, watchOutput } from "./pumps.ts";
+import { ifOutOfMemory, prepareResult, REASON, settleReason, writeResult } from "./result.ts";
 import { startRelay } from "./relay.ts";
 import { REPORT, type Shared } from "./sandbox.ts";
+import { checkDescriptors, closeAllBut, keepForComplaints, openMissing } from "./stdio.ts";
+import { findTerminal, restoreTerminal } from "./terminal.ts";
 
-const TERMIOS_SIZE = 64;
 const SIGINFO_SIZE = 128;
 
 /** Appends the monitor's operations; they are the program's first. */
 export function monitor(s: Shared): void {
   const { p, plan } = s;
-  const startTime = p.buffer(16),
-    initPid = p.slot(),
-    ownGroup = p.buffer(8),
-    termios = p.buffer(TERMIOS_SIZE);
+  const startTime = p.buffer(16), initPid = p.slot(), info = p.buffer(SIGINFO_SIZE);
   const status = p.slot(), reason = p.slot(REASON.exited), word = p.slot(), signal = p.slot(), t = p.slot();
-  const finish = p.label("finish");
+  const broken = p.label("set-up failed"), finish = p.label("finish");
 
   p.set(s.stack, p.errno); // before any call fails
   p.sys("rt_sigprocmask", [SIG_BLOCK, s.allSignals.address, s.callerMask.address, SIGSET]);
   p.sys("prctl", [PR.SET_NAME, "cordon-monitor"]);
+  p.sys("getpid", [], { into: s.monitorPid });
   if (plan.onlyUid !== undefined) refuseOthers(s, plan.onlyUid);
+  findNames(s);
   openMissing(p);
   closeAllBut(p, plan);
-  const result = prepareResult(p, plan);
   p.sys("clock_gettime", [CLOCK_MONOTONIC, startTime]);
-  findTerminal(s, ownGroup, termios);
+  const result = prepareResult(p, plan);
+  // From here on a failure is told in the result too.
+  p.set(p.onAbort, broken);
+  checkDescriptors(p, plan);
+  const terminal = findTerminal(s);
+  p.set(s.complain, keepForComplaints(p));
   if (plan.clearGroups) p.sys("setgroups", [0, 0], { say: "leave the supplementary groups" });
-  const pumps = prepareStdio(s);
+
+  // All that can fail for want of descriptors comes before init, so that no target runs without it.
+  const signals = p.slot(), polled = p.words(0, 0, 0xffffffff);
+  p.sys("signalfd4", [-1, s.allSignals.address, SIGSET, SFD_CLOEXEC], {
+    into: signals,
+    say: "make a signal descriptor",
+  });
+  if (plan.endWithParent !== undefined) watchParent(p, plan.endWithParent, polled.cell(16));
+  const pumps = startPumps(s);
   pipe(p, s.control, "make a pipe to init");
   pipe(p, s.report, "make a pipe from init");
+  pollWord(p, polled.cell(0), signals);
+  pollWord(p, polled.cell(8), s.report.read);
 
   const namespaces = CLONE.NEWUSER | CLONE.NEWNS | CLONE.NEWPID | CLONE.NEWIPC | CLONE.NEWUTS |
     (plan.ownNetwork ? CLONE.NEWNET : 0);
@@ -60,6 +73,8 @@ export function monitor(s: Shared): void {
     pipe(p, s.go, "make a pipe to the relay");
     pipe(p, s.entered, "make a pipe from the relay");
   }
+  if (pumps.input) s.monitorOnly.push(pumps.input.file, pumps.input.unread);
+  s.monitorOnly.push(signals, s.complain, s.control.write, s.report.read);
   fork(p, initPid, s.initLabel, {
     flags: namespaces,
     say: "create namespaces",
@@ -77,16 +92,10 @@ export function monitor(s: Shared): void {
   }
   p.sys("close", [s.control.read]);
   p.sys("close", [s.report.write]);
-  const complain = keepForComplaints(s);
   // Whoever reads our output must see its end when the target closes it.
   p.sys("close_range", [0, 2, 0]);
   for (const fd of plan.keepFds) p.sys("close", [fd]);
 
-  const signals = p.slot(), info = p.buffer(SIGINFO_SIZE), polled = p.words(0, 0, 0xffffffff);
-  p.sys("signalfd4", [-1, s.allSignals.address, SIGSET, SFD_CLOEXEC], { into: signals });
-  pollWord(p, polled.cell(0), signals);
-  pollWord(p, polled.cell(8), s.report.read);
-  if (plan.endWithParent !== undefined) watchParent(p, plan.endWithParent, polled.cell(16));
   p.loop((_, again) => {
     const reported = p.label("reported");
     const orphaned = p.label("orphaned");
@@ -96,10 +105,10 @@ export function monitor(s: Shared): void {
     p.sys("read", [signals, info, SIGINFO_SIZE], { fail: again });
     p.field(signal, info, 32);
     p.if([signal, "==", SIG.CHLD], () => {
-      watchPump(s, { pumps, initPid, reason, again });
+      if (pumps.output) watchOutput(p, pumps.output, { initPid, reason });
       p.goto(again);
     });
-    forward(s, signal, ownGroup.cell());
+    forward(s, signal, terminal.ownGroup);
     p.goto(again);
 
     p.place(orphaned);
@@ -113,7 +122,11 @@ export function monitor(s: Shared): void {
     p.shr(status, word, 32);
     p.and(word, word, 0xff);
     p.if([word, "==", REPORT.stopped], () => {
-      stopWith(s, status, ownGroup.cell());
+      stopWith(s, status, terminal.ownGroup);
+      p.goto(again);
+    });
+    p.if([word, "==", REPORT.failed], () => {
+      p.set(reason, REASON.cordon);
       p.goto(again);
     });
     p.if([word, "==", REPORT.timeout], () => p.set(reason, REASON.timeout));
@@ -121,24 +134,31 @@ export function monitor(s: Shared): void {
     p.goto(finish);
   });
 
+  p.place(broken);
+  p.set(p.onAbort, 0);
+  p.set(reason, REASON.cordon);
+  p.sys("close_range", [0, 2, 0]); // what was said goes through a pump perhaps, which waits for the end
+  p.if([initPid, "!=", 0], () => p.sys("kill", [initPid, SIG.KILL], { fail: "ignore" }));
+
   p.place(finish);
   const usage = p.buffer(144), initStatus = p.slot(), gone = p.label();
+  p.when([initPid, "==", 0], gone);
   // Returns when nothing is left inside: the kernel ends the whole namespace with its pid 1.
   p.sys("wait4", [initPid, initStatus.address, 0, usage], { fail: gone });
   p.place(gone);
-  p.if([reason, "==", REASON.exited], () =>
-    p.if([word, "!=", REPORT.exited], () => {
-      p.set(reason, REASON.cordon);
-      p.and(t, initStatus, 0x7f);
-      p.if([t, "!=", 0], () => tell(p, "the sandbox's init was killed from outside", complain));
-    }));
-  for (const pid of pumps.pids) p.sys("wait4", [pid, initStatus.address, 0, 0], { fail: "ignore" });
-  p.if([s.terminal, ">=", 0], () => {
-    p.sys("ioctl", [s.terminal, IOCTL.TCSETSW, termios], { fail: "ignore" });
-    p.sys("ioctl", [s.terminal, IOCTL.TIOCSPGRP, ownGroup], { fail: "ignore" });
-  });
-  outcome(p, plan, { result, reason, status, usage, startTime });
+  p.if(
+    [reason, "==", REASON.exited],
+    () => p.if([word, "!=", REPORT.exited], () => initFailed(s, { reason, status, initStatus })),
+  );
+  if (pumps.input) endInput(p, pumps.input);
+  if (pumps.output) endOutput(p, pumps.output, { reason, signals, info, infoSize: SIGINFO_SIZE });
+  restoreTerminal(s, terminal);
+  settleReason(p, plan, { reason, status });
   for (const directory of plan.cgroup?.removeDirs ?? []) removeDirectory(s, directory);
+  if (result) {
+    p.if([s.complain, ">=", 0], () => p.sys("dup3", [s.complain, 2, 0], { fail: "ignore" }));
+    writeResult(p, result, { reason, status, usage, startTime });
+  }
   leave(s, reason, status);
 }
 
@@ -151,8 +171,7 @@ export function watchParent(p: Program, parent: number, entry: Slot): void {
   p.sys("pidfd_open", [parent, 0], { into: fd, fail: p.abort, say: `watch the parent process ${parent}` });
   p.sys("getppid", [], { into: now });
   p.when([now, "==", parent], here);
-  tell(p, "the process that started this has ended");
-  p.exit(EXIT.cordon);
+  refuse(p, "the process that started this has ended");
   p.place(here);
   pollWord(p, entry, fd);
 }
@@ -161,68 +180,33 @@ export function watchParent(p: Program, parent: number, entry: Slot): void {
 function refuseOthers({ p }: Shared, uid: number): void {
   const own = p.slot();
   p.sys("getuid", [], { into: own });
-  p.if([own, "!=", uid], () => {
-    tell(p, `this sandbox was saved by uid ${uid} and runs for nobody else`);
-    p.exit(EXIT.cordon);
-  });
-}
-
-/**
- * A terminal on stdin and stdout with our process group in its foreground: the target gets a foreground group of its
- * own there. Anything else: a session without a terminal.
- */
-function findTerminal(
-  s: Shared,
-  ownGroup: ReturnType<Shared["p"]["buffer"]>,
-  termios: typeof ownGroup,
-): void {
-  const { p } = s;
-  const none = p.label("no terminal"), foreground = p.slot(), group = p.slot();
-  p.sys("getpgid", [0], { into: group });
-  p.set(ownGroup.cell(), group);
-  p.sys("ioctl", [0, IOCTL.TCGETS, termios], { fail: none });
-  p.sys("ioctl", [1, IOCTL.TCGETS, p.buffer(TERMIOS_SIZE)], { fail: none });
-  const now = p.buffer(8);
-  p.sys("ioctl", [0, IOCTL.TIOCGPGRP, now], { fail: none });
-  p.field(foreground, now, 32);
-  p.when([foreground, "!=", group], none);
-  p.sys("fcntl", [0, F.DUPFD_CLOEXEC, 3], { into: s.terminal, say: "keep the terminal" });
-  p.set(s.onTerminal, 1);
-  p.place(none);
-}
-
-/** Stderr stays open in the monitor only where that delays nobody's end of file: on a terminal. */
-function keepForComplaints(s: Shared): Slot {
-  const { p } = s;
-  const fd = p.slot(-1), none = p.label();
-  p.sys("ioctl", [2, IOCTL.TCGETS, p.buffer(TERMIOS_SIZE)], { fail: none });
-  p.sys("fcntl", [2, F.DUPFD_CLOEXEC, 3], { into: fd, fail: "ignore" });
-  p.place(none);
-  return fd;
+  p.if([own, "!=", uid], () => refuse(p, `this sandbox was saved by uid ${uid} and runs for nobody else`));
 }
 
 /** Passes a signal on to init, once, with the word whether our group has the terminal. */
-function forward(s: Shared, signal: Slot, ownGroup: Slot): void {
+function forward(s: Shared, signal: Slot, ownGroup: Address): void {
   const { p } = s;
   const word = p.slot(), foreground = p.slot(), now = p.buffer(8), send = p.label("send");
   p.set(word, signal);
   p.when([s.terminal, "<", 0], send);
   p.sys("ioctl", [s.terminal, IOCTL.TIOCGPGRP, now], { fail: send });
   p.field(foreground, now, 32);
-  p.if([foreground, "==", ownGroup], () => p.add(word, word, 0x100));
+  p.if([foreground, "==", ownGroup.cell()], () => p.add(word, word, 0x100));
   p.place(send);
   p.sys("write", [s.control.write, word.address, 8], { fail: "ignore" }); // init is ending: its report follows
 }
 
 /**
- * The target stopped: stop the same way, so that the caller's shell sees its job stop. The signal is raised while
- * blocked and then let in; where the kernel discards it (an orphaned group) we go on at once and so does the target.
+ * The target stopped: stop the same way, so that the caller's shell sees its job stop. On a terminal our whole group
+ * stops, as it would have with the target in it: a script that waits for us would keep the job running otherwise, and
+ * the shell would never take the terminal from the stopped target. The signal is raised while blocked and then let in;
+ * where the kernel discards it (an orphaned group) we go on at once and so does the target.
  */
-function stopWith(s: Shared, signal: Slot, ownGroup: Slot): void {
+function stopWith(s: Shared, signal: Slot, ownGroup: Address): void {
   const { p } = s;
-  const pid = p.slot(), mask = p.slot(), bit = p.slot();
-  p.sys("getpid", [], { into: pid });
-  p.sys("kill", [pid, signal]);
+  const who = p.slot(), mask = p.slot(), bit = p.slot();
+  p.if([s.onTerminal, "!=", 0], () => p.set(who, 0), () => p.set(who, s.monitorPid));
+  p.sys("kill", [who, signal], { fail: "ignore" });
   p.sub(bit, signal, 1);
   p.shl(mask, 1, bit);
   p.sys("rt_sigprocmask", [SIG_UNBLOCK, mask.address, 0, SIGSET]);
@@ -233,23 +217,24 @@ function stopWith(s: Shared, signal: Slot, ownGroup: Slot): void {
   forward(s, again, ownGroup);
 }
 
-interface PumpWatch {
-  pumps: Pumps;
-  initPid: Slot;
-  reason: Slot;
-  again: ReturnType<Shared["p"]["label"]>;
-}
-
-/** A pump that ended with {@link PUMP_LIMIT} met the output limit: the sandbox ends. */
-function watchPump(s: Shared, { pumps, initPid, reason, again }: PumpWatch): void {
-  const { p } = s;
-  if (!pumps.output) return;
-  const status = p.slot(), who = p.slot();
-  p.sys("wait4", [pumps.output, status.address, W.NOHANG, 0], { into: who, fail: again });
-  p.when([who, "==", 0], again);
-  p.when([status, "!=", PUMP_LIMIT << 8], again);
-  p.set(reason, REASON.output);
-  p.sys("kill", [initPid, SIG.KILL], { fail: "ignore" });
+/** Init ended without a word: it has told why, or something killed it. */
+function initFailed(
+  s: Shared,
+  { reason, status, initStatus }: { reason: Slot; status: Slot; initStatus: Slot },
+): void {
+  const { p, plan } = s;
+  const t = p.slot(), told = p.label();
+  p.set(reason, REASON.cordon);
+  p.and(t, initStatus, 0x7f);
+  p.when([t, "==", 0], told);
+  // The kernel ends a group that is out of memory as a whole, init with it.
+  if (plan.cgroup?.oomFile) ifOutOfMemory(p, plan.cgroup.oomFile, reason);
+  p.if(
+    [reason, "==", REASON.memory],
+    () => p.set(status, SIG.KILL),
+    () => tell(p, "the sandbox's init was killed from outside", s.complain),
+  );
+  p.place(told);
 }
 
 /** rmdir(2) of a cgroup: its last process may still be on its way out. */
@@ -271,7 +256,7 @@ function removeDirectory(s: Shared, path: string): void {
 /** Ends as the target ended: same status, or death by the same signal without a core. */
 function leave(s: Shared, reason: Slot, status: Slot): void {
   const { p } = s;
-  const t = p.slot(), signal = p.slot(), pid = p.slot(), mask = p.slot(), bit = p.slot();
+  const t = p.slot(), signal = p.slot(), mask = p.slot(), bit = p.slot();
   p.if([reason, "==", REASON.timeout], () => p.exit(EXIT.timeout));
   p.if([reason, "==", REASON.cordon], () => p.exit(EXIT.cordon));
   p.if([reason, "==", REASON.output], () => p.exit(EXIT.killed));
@@ -281,10 +266,11 @@ function leave(s: Shared, reason: Slot, status: Slot): void {
     p.shr(t, status, 8);
     p.exit(t);
   });
+  // The limit alone does not hold back a core that goes to a program: core(5).
   p.sys("prlimit64", [0, RLIMIT.CORE, p.words(0, 0), 0], { fail: "ignore" });
+  p.sys("prctl", [PR.SET_DUMPABLE, 0, 0, 0, 0], { fail: "ignore" });
   p.sys("rt_sigaction", [signal, p.buffer(32), 0, SIGSET], { fail: "ignore" });
-  p.sys("getpid", [], { into: pid });
-  p.sys("kill", [pid, signal], { fail: "ignore" });
+  p.sys("kill", [s.monitorPid, signal], { fail: "ignore" });
   p.sub(bit, signal, 1);
   p.shl(mask, 1, bit);
   p.sys("rt_sigprocmask", [SIG_UNBLOCK, mask.address, 0, SIGSET], { fail: "ignore" });

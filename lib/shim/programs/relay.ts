@@ -219,7 +219,7 @@ interface Connecting {
 
 function connect(p: Program, { inside, addresses, hold, reset }: Connecting): void {
   const connected = p.label("connected"), ready = p.slot();
-  const alive = p.words(BigInt(ALIVE));
+  const alive = p.words(BigInt(ALIVE)), patience = p.words(0, 0);
   p.loop(() => {
     for (const { address, length } of addresses) {
       const absent = p.label("absent");
@@ -228,7 +228,8 @@ function connect(p: Program, { inside, addresses, hold, reset }: Connecting): vo
       p.place(absent);
     }
     p.when([hold, "==", 0], reset);
-    p.sys("ppoll", [alive, 1, p.words(0, RETRY_NS), 0, SIGSET], { into: ready, fail: reset });
+    p.set(patience.cell(8), RETRY_NS); // ppoll leaves there what was left of it
+    p.sys("ppoll", [alive, 1, patience, 0, SIGSET], { into: ready, fail: reset });
     p.when([ready, "!=", 0], reset);
   });
   p.place(connected);
@@ -259,13 +260,16 @@ interface Shuttle {
 }
 
 function shuttle(p: Program, { client, inside, up, down, reset }: Shuttle): void {
-  const polled = p.words(0, 0, BigInt(ALIVE)), draining = p.slot(), n = p.slot(), both = p.slot();
+  const polled = p.words(0, 0, BigInt(ALIVE)), draining = p.slot(), patience = p.words(0, 0);
+  const n = p.slot(), both = p.slot();
   const end = p.label("end"), monitorGone = p.label("monitor is gone"), move = p.label("move");
   p.loop((_, again) => {
     want(p, polled.cell(0), client, { read: up, write: down });
     want(p, polled.cell(8), inside, { read: down, write: up });
     p.if([draining, "==", 0], () => p.sys("ppoll", [polled, 3, 0, 0, SIGSET], { fail: again }), () => {
-      p.sys("ppoll", [polled, 2, p.words(DRAIN_SECONDS, 0), 0, SIGSET], { into: n, fail: again });
+      p.set(patience.cell(0), DRAIN_SECONDS); // ppoll leaves there what was left of it
+      p.set(patience.cell(8), 0);
+      p.sys("ppoll", [polled, 2, patience, 0, SIGSET], { into: n, fail: again });
       p.when([n, "==", 0], end);
     });
     p.when([draining, "!=", 0], move);
@@ -276,11 +280,11 @@ function shuttle(p: Program, { client, inside, up, down, reset }: Shuttle): void
     p.place(move);
     carryOne(p, up, reset);
     carryOne(p, down, reset);
-    p.add(both, up.ended, down.ended);
-    p.if([both, "==", 2], () => {
-      p.add(n, up.held, down.held);
-      p.when([n, "==", 0], end);
-    });
+    p.when([down.ended, "==", 0], again);
+    p.when([down.held, "!=", 0], again);
+    p.when([draining, "!=", 0], end); // nobody is left inside to read
+    p.add(both, up.ended, up.held);
+    p.when([both, "==", 1], end);
   });
   p.place(end);
   p.exit(0);

@@ -1,6 +1,7 @@
 /** The result object: one line of JSON however the sandbox ends. Numbers go into padded holes of a template. */
-import { AT, CLOCK_MONOTONIC, O, openFlags, SIG } from "../../../ffi/constants.ts";
-import { decimalRoutine, divide, times1000 } from "../kit.ts";
+import { AT, CLOCK_MONOTONIC, E, F, O, openFlags, SIG, W_OK, X_OK } from "../../../ffi/constants.ts";
+import { EXIT } from "../../errors.ts";
+import { decimalRoutine, divide, refuse, times1000 } from "../kit.ts";
 import type { Address, Program, Slot } from "../program.ts";
 import type { SandboxPlan } from "./sandbox.ts";
 
@@ -8,18 +9,21 @@ import type { SandboxPlan } from "./sandbox.ts";
 export const REASON = { exited: 0, signaled: 1, timeout: 2, memory: 3, output: 4, cordon: 5 } as const;
 
 const HOLE = 16;
-const HOLES = ["reason", "exitCode", "signal", "wallMs", "userMs", "systemMs", "maxRssBytes"] as const;
+/** Members that are known at the end only. */
+export const HOLES = ["reason", "exitCode", "signal", "wallMs", "userMs", "systemMs", "maxRssBytes"] as const;
 type Hole = typeof HOLES[number];
 
 export interface PreparedResult {
   template: Address;
   length: number;
   hole: (name: Hole) => Address;
-  /** Directory opened before the target ran: nothing inside can redirect the file. */
-  directory: Slot;
+  /** Name in the directory that {@link place} holds; absent when that is the descriptor to write to. */
+  name?: string;
+  /** A descriptor opened before the target ran: nothing inside can redirect the file. */
+  place: Slot;
 }
 
-/** Lays out the template and opens the directory of the result file. */
+/** Lays out the template; checks and holds the place of the result. Does away with an older one there. */
 export function prepareResult(p: Program, plan: SandboxPlan): PreparedResult | undefined {
   if (!plan.result) return undefined;
   const offsets = new Map<Hole, number>();
@@ -30,19 +34,63 @@ export function prepareResult(p: Program, plan: SandboxPlan): PreparedResult | u
     text += " ".repeat(HOLE);
   }
   const bytes = new TextEncoder().encode(`${text},${plan.result.members}}\n`);
-  const directory = p.slot(-1);
+  const template = p.bytes(bytes), place = p.slot();
   const { to } = plan.result;
-  if ("directory" in to) {
-    const flags = O.PATH | openFlags(p.arch).DIRECTORY | O.CLOEXEC;
-    p.sys("openat", [AT.FDCWD, to.directory, flags, 0], { into: directory, say: `open ${to.directory}` });
-    p.sys("faccessat", [directory, ".", 2, 0], { say: `write a result into ${to.directory}` });
+  if ("fd" in to) holdDescriptor(p, { fd: to.fd, place, kept: plan.keepFds.includes(to.fd) });
+  else holdDirectory(p, to, place);
+  return {
+    template,
+    length: bytes.length,
+    place,
+    hole: (name) => template.plus(offsets.get(name)!),
+    ..."name" in to && { name: to.name },
+  };
+}
+
+function holdDescriptor(p: Program, { fd, place, kept }: { fd: number; place: Slot; kept: boolean }): void {
+  const say = `use descriptor ${fd} for the result`, mode = p.slot(), fine = p.label();
+  p.sys("fcntl", [fd, F.GETFL], { into: mode, say });
+  p.and(mode, mode, O.WRONLY | O.RDWR);
+  p.when([mode, "!=", O.RDONLY], fine);
+  refuse(p, `descriptor ${fd} is not open for writing and cannot take the result`);
+  p.place(fine);
+  p.sys("fcntl", [fd, F.DUPFD_CLOEXEC, 3], { into: place, say });
+  if (fd > 2 && !kept) p.sys("close", [fd]);
+}
+
+function holdDirectory(p: Program, to: { directory: string; name: string }, place: Slot): void {
+  const flags = O.PATH | openFlags(p.arch).DIRECTORY | O.CLOEXEC,
+    absent = p.label("absent"),
+    fine = p.label();
+  p.sys("openat", [AT.FDCWD, to.directory, flags, 0], { into: place, say: `open ${to.directory}` });
+  p.sys("faccessat", [place, ".", W_OK | X_OK, 0], { say: `write a result into ${to.directory}` });
+  p.sys("unlinkat", [place, to.name, 0], { fail: absent, say: `replace ${to.name} in ${to.directory}` });
+  p.goto(fine);
+  p.place(absent);
+  p.when([p.errno, "!=", E.NOENT], p.abort);
+  p.place(fine);
+}
+
+/** Settles why it ended: by a signal, by the memory limit. */
+export function settleReason(
+  p: Program,
+  plan: SandboxPlan,
+  { reason, status }: { reason: Slot; status: Slot },
+): void {
+  const signal = p.slot(), settled = p.label();
+  const oomFile = plan.cgroup?.oomFile;
+  p.when([reason, "!=", REASON.exited], settled);
+  p.and(signal, status, 0x7f);
+  p.if([signal, "!=", 0], () => p.set(reason, REASON.signaled));
+  if (oomFile) {
+    // A shell whose only command was killed exits with this status.
+    p.if([status, "==", EXIT.killed << 8], () => ifOutOfMemory(p, oomFile, reason));
+    p.if([status, "==", SIG.KILL], () => ifOutOfMemory(p, oomFile, reason));
   }
-  const template = p.bytes(bytes);
-  return { template, length: bytes.length, directory, hole: (name) => template.plus(offsets.get(name)!) };
+  p.place(settled);
 }
 
 interface Ending {
-  result: PreparedResult | undefined;
   reason: Slot;
   /** wait(2) status of the target. */
   status: Slot;
@@ -51,19 +99,11 @@ interface Ending {
   startTime: Address;
 }
 
-/** Settles the reason (death by signal, by memory limit) and writes the result. */
-export function outcome(p: Program, plan: SandboxPlan, ending: Ending): void {
-  const { result, reason, status } = ending;
+/** Fills the template and writes the result. A failure goes to `abort`. */
+export function writeResult(p: Program, result: PreparedResult, ending: Ending): void {
+  const { reason, status } = ending;
   const signal = p.slot();
   p.and(signal, status, 0x7f);
-  p.if([reason, "==", REASON.exited], () =>
-    p.if([signal, "!=", 0], () => {
-      p.set(reason, REASON.signaled);
-      if (plan.cgroup?.oomFile) {
-        p.if([signal, "==", SIG.KILL], () => ifOutOfMemory(p, plan.cgroup!.oomFile!, reason));
-      }
-    }));
-  if (!result) return;
 
   const number = decimalRoutine(p), main = p.label();
   p.goto(main);
@@ -80,7 +120,7 @@ export function outcome(p: Program, plan: SandboxPlan, ending: Ending): void {
     number.call(value, result.hole("exitCode"));
   });
   p.if([reason, "==", REASON.signaled], () => number.call(signal, result.hole("signal")));
-  p.if([reason, "==", REASON.memory], () => number.call(signal, result.hole("signal")));
+  p.if([reason, "==", REASON.memory], () => number.call(SIG.KILL, result.hole("signal")));
 
   const now = p.buffer(16), part = p.slot();
   p.sys("clock_gettime", [CLOCK_MONOTONIC, now]);
@@ -102,7 +142,7 @@ export function outcome(p: Program, plan: SandboxPlan, ending: Ending): void {
   }
   p.shl(value, ending.usage.cell(32), 10); // ru_maxrss is in KiB
   number.call(value, result.hole("maxRssBytes"));
-  write(p, plan, result);
+  write(p, result);
 }
 
 /** JSON text into a hole, padded with spaces. */
@@ -114,7 +154,7 @@ function putText(p: Program, at: Address, text: string): void {
 }
 
 /** memory.events (v2) or memory.oom_control (v1): the number behind the line `oom_kill` is not 0. */
-function ifOutOfMemory(p: Program, file: string, reason: Slot): void {
+export function ifOutOfMemory(p: Program, file: string, reason: Slot): void {
   const size = 512, key = 0x6c6c696b5f6d6f6fn; // "oom_kill"
   const fd = p.slot(), n = p.slot(), at = p.slot(), end = p.slot(), word = p.slot(), unknown = p.label();
   const text = p.buffer(size + 16);
@@ -141,16 +181,15 @@ function ifOutOfMemory(p: Program, file: string, reason: Slot): void {
 }
 
 /** The file is made anew, so that a link planted at its name is not written through. */
-function write(p: Program, plan: SandboxPlan, result: PreparedResult): void {
-  const { to } = plan.result!;
+function write(p: Program, { name, place, template, length }: PreparedResult): void {
   const fd = p.slot();
-  if ("fd" in to) p.set(fd, to.fd);
+  if (name === undefined) p.set(fd, place);
   else {
-    p.sys("unlinkat", [result.directory, to.name, 0], { fail: "ignore" });
-    p.sys("openat", [result.directory, to.name, O.WRONLY | O.CREAT | O.EXCL | O.CLOEXEC, 0o644], {
+    p.sys("unlinkat", [place, name, 0], { fail: "ignore" });
+    p.sys("openat", [place, name, O.WRONLY | O.CREAT | O.EXCL | O.CLOEXEC, 0o644], {
       into: fd,
-      say: `make ${to.name}`,
+      say: `make the result ${name}`,
     });
   }
-  p.sys("write", [fd, result.template, result.length], { say: "write the result" });
+  p.sys("write", [fd, template, length], { say: "write the result" });
 }

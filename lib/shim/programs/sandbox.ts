@@ -76,6 +76,13 @@ export interface Shared {
   plan: SandboxPlan;
   /** The stack pointer at start: argc, argv, envp lie there. */
   stack: Slot;
+  /** Where the program's name lies in memory, or 0: see `names.ts`. */
+  nameAt: Slot;
+  monitorPid: Slot;
+  /** Stderr for the monitor's own words, or -1: see `keepForComplaints`. */
+  complain: Slot;
+  /** Descriptors that init inherits and has no business with. */
+  monitorOnly: Slot[];
   /** Signal mask of the caller, restored for the target. */
   callerMask: Slot;
   /** Every signal: blocked in monitor, init and pumps. */
@@ -96,7 +103,7 @@ export interface Shared {
 }
 
 /** Kinds of report from init. */
-export const REPORT = { exited: 1, stopped: 2, timeout: 3 } as const;
+export const REPORT = { exited: 1, stopped: 2, timeout: 3, failed: 4 } as const;
 
 /** Builds the program of a sandbox. */
 export function sandboxProgram(plan: SandboxPlan): Program {
@@ -106,6 +113,10 @@ export function sandboxProgram(plan: SandboxPlan): Program {
     p,
     plan,
     stack: p.slot(),
+    nameAt: p.slot(),
+    monitorPid: p.slot(),
+    complain: p.slot(-1),
+    monitorOnly: [],
     callerMask: p.slot(),
     allSignals: p.slot(-1n),
     onTerminal: p.slot(),

@@ -1,11 +1,11 @@
 /** The target: the forked child of init until it becomes the program that was asked for. */
-import { E, F, SIG, SIG_SETMASK, SIGSET } from "../../../ffi/constants.ts";
+import { AT, E, F, SIG, SIG_SETMASK, SIGSET } from "../../../ffi/constants.ts";
 import { EXIT } from "../../errors.ts";
 import { posix } from "node:path";
 import { tell } from "../kit.ts";
 import type { Program } from "../program.ts";
-import { giveTerminal } from "./init.ts";
-import type { Shared } from "./sandbox.ts";
+import { REPORT, type Shared } from "./sandbox.ts";
+import { giveTerminal } from "./terminal.ts";
 
 export function targetProcess(s: Shared): void {
   const { p, plan } = s;
@@ -15,6 +15,8 @@ export function targetProcess(s: Shared): void {
     p.sys("getpid", [], { into: self });
     giveTerminal(s, self);
   }, () => p.sys("setsid", []));
+  const broken = p.label("set-up of the target failed");
+  p.set(p.onAbort, broken);
   for (const fd of plan.keepFds) p.sys("fcntl", [fd, F.SETFD, 0]);
   enterDirectory(s);
   p.sys("rt_sigaction", [SIG.PIPE, p.buffer(32), 0, SIGSET]); // the runtime that started us ignores it
@@ -23,6 +25,10 @@ export function targetProcess(s: Shared): void {
   }
   p.sys("rt_sigprocmask", [SIG_SETMASK, s.callerMask.address, 0, SIGSET]);
   executeSearching(p, plan);
+  // The monitor could not tell this 125 from one of the program's own.
+  p.place(broken);
+  p.sys("write", [s.report.write, p.words(REPORT.failed), 8], { fail: "ignore" });
+  p.exit(EXIT.cordon);
 }
 
 /** The directory asked for, or else HOME, or else the root. */
@@ -40,9 +46,18 @@ function enterDirectory({ p, plan }: Shared): void {
   p.place(done);
 }
 
+const CANNOT: [number, string][] = [
+  [E.ACCES, "permission denied"],
+  [E.NOEXEC, "not a program or script"],
+  [E.NOENT, "the interpreter or loader it names is not inside the sandbox"],
+  [E.TOOBIG, "arguments and environment are too long together"],
+  [E.TXTBSY, "it is open for writing"],
+];
+
 /**
  * execvp(3): each directory of PATH in turn; a file without a known format is a script for sh. Status 126 when one was
- * found that cannot be executed, 127 when none was found.
+ * found that cannot be executed, 127 when none was found. An empty PATH is as good as none; an empty entry in it is the
+ * working directory.
  */
 export function executeSearching(
   p: Program,
@@ -56,8 +71,12 @@ export function executeSearching(
     const failed = p.label(), next = p.label();
     p.sys("execve", [path, argv, env], { fail: failed });
     p.place(failed);
-    p.when([p.errno, "==", E.NOENT], next);
     p.when([p.errno, "==", E.NOTDIR], next);
+    p.if([p.errno, "==", E.NOENT], () => {
+      p.sys("faccessat", [AT.FDCWD, path, 0, 0], { fail: next });
+      p.set(denied, E.NOENT);
+      p.goto(next);
+    });
     p.set(denied, p.errno);
     p.if([p.errno, "==", E.NOEXEC], () => {
       p.sys("execve", ["/bin/sh", p.vector(["sh", path, ...rest]), env], { fail: "ignore" });
@@ -66,15 +85,15 @@ export function executeSearching(
   }
   const missing = p.label("missing");
   p.when([denied, "==", 0], missing);
-  p.if([denied, "==", E.ACCES], () => tell(p, `${name} cannot be executed: permission denied`), () => {
-    p.if(
-      [denied, "==", E.NOEXEC],
-      () => tell(p, `${name} cannot be executed: not a program or script`),
-      () => {
-        tell(p, `${name} cannot be executed`);
-      },
-    );
-  });
+  const told = p.label();
+  for (const [errno, why] of CANNOT) {
+    p.if([denied, "==", errno], () => {
+      tell(p, `${name} cannot be executed: ${why}`);
+      p.goto(told);
+    });
+  }
+  tell(p, `${name} cannot be executed`);
+  p.place(told);
   p.exit(EXIT.cannotExecute);
   p.place(missing);
   tell(p, `${name} is not found inside the sandbox`);

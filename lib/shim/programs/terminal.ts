@@ -1,0 +1,69 @@
+/**
+ * The caller's terminal. The target runs in a process group of its own in the terminal's foreground; when it ends, modes
+ * and foreground go back. tcsetpgrp(3), ioctl_tty(2).
+ */
+import { E, F, IOCTL } from "../../../ffi/constants.ts";
+import type { Address, Slot } from "../program.ts";
+import type { Shared } from "./sandbox.ts";
+
+const TERMIOS_SIZE = 64;
+
+export interface Terminal {
+  /** The caller's process group, an int. */
+  ownGroup: Address;
+  /** struct termios at start. */
+  modes: Address;
+}
+
+/**
+ * A terminal on stdin and stdout with our process group in its foreground: the target gets a foreground group of its
+ * own there. Anything else: a session without a terminal.
+ */
+export function findTerminal(s: Shared): Terminal {
+  const { p } = s;
+  const ownGroup = p.buffer(8), modes = p.buffer(TERMIOS_SIZE), now = p.buffer(8);
+  const none = p.label("no terminal"), foreground = p.slot(), group = p.slot();
+  p.sys("getpgid", [0], { into: group });
+  p.set(ownGroup.cell(), group);
+  p.sys("ioctl", [0, IOCTL.TCGETS, modes], { fail: none });
+  p.sys("ioctl", [1, IOCTL.TCGETS, p.buffer(TERMIOS_SIZE)], { fail: none });
+  p.sys("ioctl", [0, IOCTL.TIOCGPGRP, now], { fail: none });
+  p.field(foreground, now, 32);
+  p.when([foreground, "!=", group], none);
+  p.sys("fcntl", [0, F.DUPFD_CLOEXEC, 3], { into: s.terminal, say: "keep the terminal" });
+  p.set(s.onTerminal, 1);
+  p.place(none);
+  return { ownGroup, modes };
+}
+
+/** Both parent and child do this, whoever runs first: the terminal must be the target's before it reads. */
+export function giveTerminal(s: Shared, pid: Slot): void {
+  const { p } = s;
+  const group = p.buffer(8);
+  p.sys("setpgid", [pid, pid], { fail: "ignore" }); // EACCES once the target has called exec: it did this itself
+  p.set(group.cell(), pid);
+  p.sys("ioctl", [s.terminal, IOCTL.TIOCSPGRP, group], { fail: "ignore" });
+}
+
+/**
+ * To be called when nothing is left inside. The terminal is ours to take back unless a living group has it: after `bg`
+ * that is the caller's shell, which may be reading a line in modes of its own.
+ */
+export function restoreTerminal(s: Shared, { ownGroup, modes }: Terminal): void {
+  const { p } = s;
+  const now = p.buffer(8), group = p.slot(), take = p.label("take the terminal back"), leave = p.label();
+  p.when([s.terminal, "<", 0], leave);
+  p.sys("ioctl", [s.terminal, IOCTL.TIOCGPGRP, now], { fail: leave });
+  p.field(group, now, 32);
+  p.when([group, "==", ownGroup.cell()], take);
+  const dead = p.label("nobody");
+  p.sub(group, 0, group);
+  p.sys("kill", [group, 0], { fail: dead });
+  p.goto(leave);
+  p.place(dead);
+  p.when([p.errno, "!=", E.SRCH], leave);
+  p.place(take);
+  p.sys("ioctl", [s.terminal, IOCTL.TCSETSW, modes], { fail: "ignore" });
+  p.sys("ioctl", [s.terminal, IOCTL.TIOCSPGRP, ownGroup], { fail: "ignore" });
+  p.place(leave);
+}
