@@ -58,13 +58,12 @@ function bound(
   if (fd < 0) throw new CordonError(`cannot make a socket for ${what}: ${errnoText(lastErrno())}`);
   const until = Date.now() + patienceMs;
   for (;;) {
-    // Connections in TIME_WAIT do not matter. But while the option is set another user could bind the same port and
-    // listen first, so it is cleared between bind and listen.
-    if (reuse) setReuse(fd, 1);
-    if (sockets().bind(fd, address, address.length) === 0) {
-      if (reuse) setReuse(fd, 0);
-      if (sockets().listen(fd, BACKLOG) === 0) return fd;
-    }
+    // Connections of an earlier listener do not matter, only another listener does. Somebody who binds the port too
+    // before we listen makes listen(2) fail.
+    if (reuse) setReuse(fd);
+    if (
+      sockets().bind(fd, address, address.length) === 0 && sockets().listen(fd, BACKLOG) === 0
+    ) return fd;
     const errno = lastErrno();
     if (errno !== IN_USE || Date.now() >= until) {
       libc().close(fd);
@@ -74,8 +73,8 @@ function bound(
   }
 }
 
-function setReuse(fd: number, value: number): void {
-  sockets().setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, new Uint8Array(Int32Array.of(value).buffer), 4);
+function setReuse(fd: number): void {
+  sockets().setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, new Uint8Array(Int32Array.of(1).buffer), 4);
 }
 
 function cannotListen(what: string, errno: number): CordonError {
