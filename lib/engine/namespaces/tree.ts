@@ -20,7 +20,7 @@ const MAX_SYMLINKS = 40;
 
 export class RootTree {
   readonly steps: Step[] = [];
-  readonly #areas: Area[] = [];
+  #areas: Area[] = [];
   readonly #made = new Map<string, "directory" | "file" | "symlink">([["/", "directory"]]);
   readonly #fs: FileSystem;
 
@@ -45,8 +45,9 @@ export class RootTree {
     return posix.join(area.source, path.slice(area.dest === "/" ? 0 : area.dest.length));
   }
 
-  /** Notes something mounted; what was made below an empty file system's mount point is covered by it. */
+  /** Notes something mounted; what was mounted or made below its mount point is covered by it. */
   addArea(area: Area): void {
+    this.#areas = this.#areas.filter((old) => !isBelow(old.dest, area.dest));
     this.#areas.push(area);
     if (!area.own) return;
     for (const path of this.#made.keys()) {
