@@ -9,7 +9,7 @@ import { madeUpPlan } from "./plan.ts";
 
 /** Something that becomes readable. Without data: the end of file. */
 export interface Event {
-  fd: (process: Process) => number;
+  fd: (by: Process) => number;
   data?: Uint8Array;
 }
 
