@@ -19,14 +19,14 @@ import {
 } from "../../../ffi/constants.ts";
 import { EXIT } from "../../errors.ts";
 import { encodeOs } from "../../host/bytes.ts";
-import { fork, ifPolled, pollWord, writeTo } from "../kit.ts";
+import { fork, ifPolled, keepOnly, pollWord, writeTo } from "../kit.ts";
 import type { Address, Program, Slot } from "../program.ts";
 import { assembleRoot } from "./mounts.ts";
 import { rename } from "./names.ts";
 import { dropCapabilities } from "./privileges.ts";
 import type { RelayPlan } from "./relay.ts";
 import { REPORT, type Shared } from "./sandbox.ts";
-import { giveTerminal } from "./terminal.ts";
+import { giveTerminal, startGroup } from "./terminal.ts";
 
 const SIGINFO_SIZE = 128;
 
@@ -62,7 +62,7 @@ export function initProcess(s: Shared): void {
   p.if([s.onTerminal, "!=", 0], () => p.sys("setpgid", [0, 0]), () => p.sys("setsid", []));
   dropCapabilities(p);
   p.sys("prctl", [PR.SET_NO_NEW_PRIVS, 1, 0, 0, 0], { say: "set no_new_privs" });
-  const filter = p.words(plan.seccomp.length / 8, p.bytes(plan.seccomp));
+  const filter = p.words(plan.seccomp.length / 8, p.constant(plan.seccomp));
   p.sys("seccomp", [SECCOMP.SET_MODE_FILTER, SECCOMP.FLAG_SPEC_ALLOW, filter], {
     say: "install the seccomp filter",
   });
@@ -70,7 +70,7 @@ export function initProcess(s: Shared): void {
 
   const watched = prepareWatch(s);
   fork(p, target, s.targetLabel, { say: "start the target" });
-  p.if([s.onTerminal, "!=", 0], () => giveTerminal(s, target));
+  p.if([s.onTerminal, "!=", 0], () => startGroup(s, target));
   p.sys("close_range", [0, 2, 0]);
   for (const fd of plan.keepFds) p.sys("close", [fd]);
   serve(s, target, watched);
@@ -144,6 +144,8 @@ function serve(s: Shared, target: Slot, { polled, signals }: Watched): void {
     p.add(report, report, kind);
     p.sys("write", [s.report.write, report.address, 8], { fail: "ignore" });
   };
+  const end = p.label("end of init");
+  keepOnly(p, end);
   p.loop((_, again) => {
     const children = p.label("children"), time = p.label("time"), passed = p.label("passed on");
     p.sys("ppoll", [polled, 3, 0, 0, SIGSET], { fail: again });
@@ -182,6 +184,7 @@ function serve(s: Shared, target: Slot, { polled, signals }: Watched): void {
     passSignal(s, target, again);
     p.goto(again);
   });
+  p.place(end);
 }
 
 /** One word from the monitor: the signal goes to the target's process group. */

@@ -17,15 +17,15 @@ import {
   SIGSET,
 } from "../../../ffi/constants.ts";
 import { EXIT } from "../../errors.ts";
-import { fork, ifPolled, pipe, pollWord, refuse, tell } from "../kit.ts";
-import type { Address, Program, Slot } from "../program.ts";
+import { fork, ifPolled, keepOnly, pipe, pollWord, refuse, tell } from "../kit.ts";
+import type { Program, Slot } from "../program.ts";
 import { findNames } from "./names.ts";
 import { endInput, endOutput, startPumps, watchOutput } from "./pumps.ts";
 import { ifOutOfMemory, prepareResult, REASON, settleReason, writeResult } from "./result.ts";
 import { startRelay } from "./relay.ts";
 import { REPORT, type Shared } from "./sandbox.ts";
 import { checkDescriptors, closeAllBut, keepForComplaints, openMissing } from "./stdio.ts";
-import { findTerminal, restoreTerminal } from "./terminal.ts";
+import { findTerminal, noteForeground, restoreTerminal, type Terminal } from "./terminal.ts";
 
 const SIGINFO_SIZE = 128;
 
@@ -96,6 +96,7 @@ export function monitor(s: Shared): void {
   p.sys("close_range", [0, 2, 0]);
   for (const fd of plan.keepFds) p.sys("close", [fd]);
 
+  keepOnly(p, s.initLabel);
   p.loop((_, again) => {
     const reported = p.label("reported");
     const orphaned = p.label("orphaned");
@@ -108,7 +109,7 @@ export function monitor(s: Shared): void {
       if (pumps.output) watchOutput(p, pumps.output, { initPid, reason });
       p.goto(again);
     });
-    forward(s, signal, terminal.ownGroup);
+    forward(s, signal, terminal);
     p.goto(again);
 
     p.place(orphaned);
@@ -122,7 +123,7 @@ export function monitor(s: Shared): void {
     p.shr(status, word, 32);
     p.and(word, word, 0xff);
     p.if([word, "==", REPORT.stopped], () => {
-      stopWith(s, status, terminal.ownGroup);
+      stopWith(s, status, terminal);
       p.goto(again);
     });
     p.if([word, "==", REPORT.failed], () => {
@@ -184,14 +185,17 @@ function refuseOthers({ p }: Shared, uid: number): void {
 }
 
 /** Passes a signal on to init, once, with the word whether our group has the terminal. */
-function forward(s: Shared, signal: Slot, ownGroup: Address): void {
+function forward(s: Shared, signal: Slot, terminal: Terminal): void {
   const { p } = s;
   const word = p.slot(), foreground = p.slot(), now = p.buffer(8), send = p.label("send");
   p.set(word, signal);
   p.when([s.terminal, "<", 0], send);
   p.sys("ioctl", [s.terminal, IOCTL.TIOCGPGRP, now], { fail: send });
   p.field(foreground, now, 32);
-  p.if([foreground, "==", ownGroup.cell()], () => p.add(word, word, 0x100));
+  p.if([foreground, "==", terminal.ownGroup.cell()], () => {
+    noteForeground(s, terminal);
+    p.add(word, word, 0x100);
+  });
   p.place(send);
   p.sys("write", [s.control.write, word.address, 8], { fail: "ignore" }); // init is ending: its report follows
 }
@@ -202,7 +206,7 @@ function forward(s: Shared, signal: Slot, ownGroup: Address): void {
  * the shell would never take the terminal from the stopped target. The signal is raised while blocked and then let in;
  * where the kernel discards it (an orphaned group) we go on at once and so does the target.
  */
-function stopWith(s: Shared, signal: Slot, ownGroup: Address): void {
+function stopWith(s: Shared, signal: Slot, terminal: Terminal): void {
   const { p } = s;
   const who = p.slot(), mask = p.slot(), bit = p.slot();
   p.if([s.onTerminal, "!=", 0], () => p.set(who, 0), () => p.set(who, s.monitorPid));
@@ -214,7 +218,7 @@ function stopWith(s: Shared, signal: Slot, ownGroup: Address): void {
   // Back again. The SIGCONT that woke us is taken here, so that the target gets exactly one.
   const wake = p.slot(1n << BigInt(SIG.CONT - 1)), again = p.slot(SIG.CONT), info = p.buffer(SIGINFO_SIZE);
   p.sys("rt_sigtimedwait", [wake.address, info, p.words(0, 0), SIGSET], { fail: "ignore" });
-  forward(s, again, ownGroup);
+  forward(s, again, terminal);
 }
 
 /** Init ended without a word: it has told why, or something killed it. */

@@ -87,8 +87,10 @@ export interface Shared {
   callerMask: Slot;
   /** Every signal: blocked in monitor, init and pumps. */
   allSignals: Slot;
-  /** 1 when the target gets a process group in the foreground of the caller's terminal. */
+  /** 1 when the target gets a process group of its own on the caller's terminal. */
   onTerminal: Slot;
+  /** 1 when we started in that terminal's foreground. */
+  foreground: Slot;
   /** The terminal, or -1. */
   terminal: Slot;
   /** monitor → init: a word `signal | foreground << 8`. Its end of file tells init that the monitor died. */
@@ -120,6 +122,7 @@ export function sandboxProgram(plan: SandboxPlan): Program {
     callerMask: p.slot(),
     allSignals: p.slot(-1n),
     onTerminal: p.slot(),
+    foreground: p.slot(),
     terminal: p.slot(-1),
     control: pipeSlots(p),
     report: pipeSlots(p),

@@ -5,7 +5,7 @@ import { posix } from "node:path";
 import { tell } from "../kit.ts";
 import type { Program } from "../program.ts";
 import { REPORT, type Shared } from "./sandbox.ts";
-import { giveTerminal } from "./terminal.ts";
+import { startGroup } from "./terminal.ts";
 
 export function targetProcess(s: Shared): void {
   const { p, plan } = s;
@@ -13,7 +13,7 @@ export function targetProcess(s: Shared): void {
   p.place(s.targetLabel);
   p.if([s.onTerminal, "!=", 0], () => {
     p.sys("getpid", [], { into: self });
-    giveTerminal(s, self);
+    startGroup(s, self);
   }, () => p.sys("setsid", []));
   const broken = p.label("set-up of the target failed");
   p.set(p.onAbort, broken);

@@ -11,36 +11,58 @@ const TERMIOS_SIZE = 64;
 export interface Terminal {
   /** The caller's process group, an int. */
   ownGroup: Address;
-  /** struct termios at start. */
+  /** struct termios of when we first had the foreground; before that they are the shell's own. */
   modes: Address;
+  /** 1 when they are known. */
+  known: Slot;
 }
 
 /**
- * A terminal on stdin and stdout with our process group in its foreground: the target gets a foreground group of its
- * own there. Anything else: a session without a terminal.
+ * Our controlling terminal on stdin: the target gets a process group of its own there, and the foreground if we have it.
+ * Not in a pipeline that goes on behind us (`cordon isolate … | less`): the foreground is the reader's too. Anything
+ * else is a session without a terminal. In the background the group is what stops a target that reads (SIGTTIN) from
+ * taking the shell's input.
  */
 export function findTerminal(s: Shared): Terminal {
   const { p } = s;
   const ownGroup = p.buffer(8), modes = p.buffer(TERMIOS_SIZE), now = p.buffer(8);
-  const none = p.label("no terminal"), foreground = p.slot(), group = p.slot();
+  const none = p.label("no terminal"), take = p.label("take it"), known = p.slot();
+  const foreground = p.slot(), group = p.slot();
   p.sys("getpgid", [0], { into: group });
   p.set(ownGroup.cell(), group);
   p.sys("ioctl", [0, IOCTL.TCGETS, modes], { fail: none });
-  p.sys("ioctl", [1, IOCTL.TCGETS, p.buffer(TERMIOS_SIZE)], { fail: none });
   p.sys("ioctl", [0, IOCTL.TIOCGPGRP, now], { fail: none });
   p.field(foreground, now, 32);
-  p.when([foreground, "!=", group], none);
+  p.when([foreground, "!=", group], take);
+  p.sys("ioctl", [1, IOCTL.TCGETS, p.buffer(TERMIOS_SIZE)], { fail: none });
+  p.set(known, 1);
+  p.set(s.foreground, 1);
+  p.place(take);
   p.sys("fcntl", [0, F.DUPFD_CLOEXEC, 3], { into: s.terminal, say: "keep the terminal" });
   p.set(s.onTerminal, 1);
   p.place(none);
-  return { ownGroup, modes };
+  return { ownGroup, modes, known };
+}
+
+/** `fg`: our group has the foreground, the target gets it. */
+export function noteForeground(s: Shared, { modes, known }: Terminal): void {
+  const { p } = s;
+  p.if([known, "==", 0], () => {
+    p.sys("ioctl", [s.terminal, IOCTL.TCGETS, modes], { fail: "ignore" });
+    p.set(known, 1);
+  });
 }
 
 /** Both parent and child do this, whoever runs first: the terminal must be the target's before it reads. */
+export function startGroup(s: Shared, pid: Slot): void {
+  const { p } = s;
+  p.sys("setpgid", [pid, pid], { fail: "ignore" }); // EACCES once the target has called exec: it did this itself
+  p.if([s.foreground, "!=", 0], () => giveTerminal(s, pid));
+}
+
 export function giveTerminal(s: Shared, pid: Slot): void {
   const { p } = s;
   const group = p.buffer(8);
-  p.sys("setpgid", [pid, pid], { fail: "ignore" }); // EACCES once the target has called exec: it did this itself
   p.set(group.cell(), pid);
   p.sys("ioctl", [s.terminal, IOCTL.TIOCSPGRP, group], { fail: "ignore" });
 }
@@ -49,10 +71,11 @@ export function giveTerminal(s: Shared, pid: Slot): void {
  * To be called when nothing is left inside. The terminal is ours to take back unless a living group has it: after `bg`
  * that is the caller's shell, which may be reading a line in modes of its own.
  */
-export function restoreTerminal(s: Shared, { ownGroup, modes }: Terminal): void {
+export function restoreTerminal(s: Shared, { ownGroup, modes, known }: Terminal): void {
   const { p } = s;
   const now = p.buffer(8), group = p.slot(), take = p.label("take the terminal back"), leave = p.label();
   p.when([s.terminal, "<", 0], leave);
+  p.when([known, "==", 0], leave);
   p.sys("ioctl", [s.terminal, IOCTL.TIOCGPGRP, now], { fail: leave });
   p.field(group, now, 32);
   p.when([group, "==", ownGroup.cell()], take);
