@@ -75,10 +75,19 @@ export function groupName(system: CgroupSystem): string {
 }
 
 function isAbandoned(name: string, dir: string, system: CgroupSystem): boolean {
+  return system.owner(dir) === system.uid() && makerIsGone(name, system);
+}
+
+/** Whether this is a name of {@link groupName} and the process that made it, in our pid namespace, has ended. */
+export function makerIsGone(name: string, system: CgroupSystem): boolean {
   const match = NAME.exec(name);
-  if (!match) return false;
-  if (match[1] !== system.pidNamespace() || system.owner(dir) !== system.uid()) return false;
-  return startTime(Number(match[2]), system) !== match[3];
+  if (!match || match[1] !== system.pidNamespace()) return false;
+  return isGone({ pid: Number(match[2]), start: match[3]! }, system);
+}
+
+/** Whether the process of this pid that started at this time (in ticks) has ended. */
+export function isGone({ pid, start }: { pid: number; start: string }, system: CgroupSystem): boolean {
+  return startTime(pid, system) !== start;
 }
 
 /** Field 22 of proc_pid_stat(5); the program name before it may hold spaces and parentheses. */
