@@ -4,12 +4,20 @@ import { completions, help, man } from "./about.options.ts";
 import { doctor } from "./doctor.options.ts";
 import { isolate } from "./isolate.options.ts";
 import { kernelEnd } from "./kernel-end.options.ts";
+import { kernelGc } from "./kernel-gc.options.ts";
 import { kernelLaunch } from "./kernel-launch.options.ts";
+import { kernelList } from "./kernel-list.options.ts";
+import { kernelRemove } from "./kernel-remove.options.ts";
+import { kernelSetup } from "./kernel-setup.options.ts";
 
 export const registry: Registry = {
   commands: [
     isolate,
+    kernelSetup,
     kernelLaunch,
+    kernelList,
+    kernelRemove,
+    kernelGc,
     kernelEnd,
     doctor,
     completions,

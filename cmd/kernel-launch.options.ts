@@ -39,7 +39,7 @@ const RUNNING: OptionSpec[] = [
 
 export const kernelLaunch = defineCommand<KernelLaunchOptions>({
   name: "kernel launch",
-  summary: "Start an isolated kernel: what Jupyter calls, from a kernelspec of cordon kernel setup",
+  summary: "Start an isolated kernel: what a kernelspec tells Jupyter to run",
   description:
     "Jupyter stays outside and reaches the kernel through its sockets alone. The kernel sees the system's programs, " +
     "the directory it is started in, what --mount and --mnt name, and no network. Whatever Jupyter appends to the " +

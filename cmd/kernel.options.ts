@@ -201,8 +201,18 @@ function checkMounts(mounts: KernelMount[]): KernelMount[] {
 }
 
 /** What one engine has and the other has not. */
-function refuseForeign({ engine, host, gpus, mounts, network }: KernelSandbox): void {
+function refuseForeign({ engine, host, gpus, mounts, network, transport }: KernelSandbox): void {
   if (engine === "docker") {
+    if (transport === "tcp") {
+      throw new UsageError("Option --transport tcp is for the namespaces engine", {
+        why: "A container's sockets are files that its launcher reaches",
+      });
+    }
+    if (network.allow.length > 0) {
+      throw new UsageError("Option --allow is for the namespaces engine", {
+        why: "A container has none, host or auto (the engine's own) as its --network",
+      });
+    }
     if (mounts.some((mount) => "list" in mount)) {
       throw new UsageError("Option --mnt is for the namespaces engine", {
         why: "For a container use --mount HOST:MOUNT[:ro|:copy]",

@@ -63,10 +63,14 @@ export function absolute(path: string, { cwd, home }: MountContext): string {
   return posix.resolve(cwd, path);
 }
 
-/** The typed form of a read-only mount of `path` at its own place, as arguments of a launch. */
-export function readOnlyArguments(path: string): string[] {
+/** Read-only mounts at their own places, as arguments of a launch (and of `cordon isolate`). */
+export function readOnlyArguments(paths: readonly string[]): string[] {
   // The grammar splits at these; JSON has no such characters.
-  return /[\s:=,]/.test(path) || path === "none"
-    ? ["--mount", JSON.stringify({ dest: path, source: path, flags: ["ro"] })]
-    : ["--mnt", `ro:${path}`];
+  const awkward = (path: string) => /[\s:=,]/.test(path);
+  const list = paths.filter((path) => !awkward(path)).map((path) => `ro:${path}`).join(" ");
+  const objects = paths.filter(awkward).flatMap((path) => [
+    "--mount",
+    JSON.stringify({ dest: path, source: path, flags: ["ro"] }),
+  ]);
+  return [...(list === "" ? [] : ["--mnt", list]), ...objects];
 }

@@ -2,6 +2,7 @@
 import { basename, join } from "node:path";
 import { shellQuote } from "../cli/completions/common.ts";
 import { CordonError } from "../errors.ts";
+import type { JupyterFacts } from "./paths.ts";
 import { parseAnswer, PROBE, type PythonAnswer } from "./probe.ts";
 
 /** A healthy Python answers in a tenth of a second; one on a cold network file system takes a while. */
@@ -12,11 +13,19 @@ export function isPythonName(program: string): boolean {
   return /^(python|pypy)[\d.]*$/.test(basename(program));
 }
 
+const answers = new Map<string, PythonAnswer>();
+
 /**
- * Asks one Python what it is made of.
+ * Asks one Python what it is made of; each one once.
  * @throws CordonError when it cannot be started or fails, with what it said
  */
 export function askPython(python: string): PythonAnswer {
+  const answer = answers.get(python) ?? ask(python);
+  answers.set(python, answer);
+  return answer;
+}
+
+function ask(python: string): PythonAnswer {
   const what = `${python} cannot be used`;
   let output: Deno.CommandOutput;
   try {
@@ -92,4 +101,19 @@ export function withoutIpykernel(python: PythonAnswer): CordonError {
 /** A path as a shell reads it, without quotes where it needs none. */
 function plain(path: string): string {
   return /^[\w@%+=:,./-]+$/.test(path) ? path : shellQuote(path);
+}
+
+/** What is known of Jupyter here. The Python on the path stands for the one Jupyter runs on. */
+export function jupyterFacts(host: { uid: number; home: string; env: JupyterFacts["env"] }): JupyterFacts {
+  const { uid, home, env } = host;
+  for (const candidate of onPath(["python3"], env["PATH"] ?? "")) {
+    try {
+      const { prefix, basePrefix, owner } = askPython(candidate);
+      return { uid, home, env, python: { prefix, basePrefix, owner } };
+    } catch (error) {
+      // A shim with nothing behind it; without any Python there is no environment of one.
+      if (!(error instanceof CordonError)) throw error;
+    }
+  }
+  return { uid, home, env };
 }

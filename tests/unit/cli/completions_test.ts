@@ -9,7 +9,7 @@ import { program, test } from "../../helpers/need.ts";
 
 /** A command below another, with what the real ones may not have yet: a negatable flag, hard text. */
 const below: Command = defineCommand({
-  name: "kernel setup",
+  name: "kernel sample",
   summary: "It's a [hard]: text \\ to quote",
   usage: [""],
   examples: [],
@@ -75,8 +75,8 @@ const CASES: { words: string[]; offered: string[]; not?: string[] }[] = [
   { words: ["cordon", "isolate", "cat", "--verb"], offered: [], not: ["--verbose"] },
   { words: ["cordon", "completions", "fi"], offered: ["fish"], not: ["bash"] },
   { words: ["cordon", "kernel", "se"], offered: ["setup"], not: ["isolate"] },
-  { words: ["cordon", "kernel", "setup", "--no-d"], offered: ["--no-debugger"] },
-  { words: ["cordon", "kernel", "setup", "--mode", "t"], offered: ["two"], not: ["one"] },
+  { words: ["cordon", "kernel", "sample", "--no-d"], offered: ["--no-debugger"] },
+  { words: ["cordon", "kernel", "sample", "--mode", "t"], offered: ["two"], not: ["one"] },
 ];
 
 function check(lines: string, expected: { offered: string[]; not: string[] }): void {

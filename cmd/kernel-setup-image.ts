@@ -1,0 +1,67 @@
+/** The image of `cordon kernel setup --image`: there, and pinned. Loaded for that alone. */
+import { writeStderr } from "../lib/cli/streams.ts";
+import { registryAuth } from "../lib/docker/credentials.ts";
+import { resolveEndpoint } from "../lib/docker/endpoint.ts";
+import { NotFoundError, UnreachableError } from "../lib/docker/errors.ts";
+import { type ImageDetails, inspectImage, pullImage } from "../lib/docker/images.ts";
+import { parseReference } from "../lib/docker/reference.ts";
+import { type Engine, openEngine } from "../lib/docker/system.ts";
+import { CordonError } from "../lib/errors.ts";
+import type { Host } from "../lib/host/host.ts";
+import { pinnedName } from "../lib/jupyter/pin.ts";
+import type { KernelSetupOptions } from "./kernel-setup.options.ts";
+
+export interface ChosenImage {
+  /** As the kernelspec names it. */
+  name: string;
+  /** Endpoint for the kernelspec, when it was chosen and not found. */
+  host?: string;
+}
+
+/** @throws CordonError when the image is not there and cannot be pulled; with `--pull never` that is a warning */
+export async function chooseImage(options: KernelSetupOptions, host: Host): Promise<ChosenImage> {
+  const { pull, sandbox } = options;
+  const image = sandbox.image!;
+  const endpoint = await resolveEndpoint({ host: sandbox.host }, host);
+  // Jupyter may run without the variable that was set here.
+  const chosen = sandbox.host ?? (endpoint.origin === "DOCKER_HOST" ? host.env["DOCKER_HOST"] : undefined);
+  const place = chosen === undefined ? {} : { host: chosen };
+  try {
+    const engine = await openEngine(endpoint);
+    const found = pull === "always" ? undefined : await look(engine, image);
+    if (!found && pull === "never") throw missing(engine, image);
+    const details = found ?? await fetched(engine, image, host);
+    return { name: pinnedName(image, details.RepoDigests ?? []), ...place };
+  } catch (error) {
+    const absent = error instanceof UnreachableError || error instanceof MissingImageError;
+    if (pull !== "never" || !absent) throw error;
+    writeStderr(`cordon: warning: ${error.message}: no kernel will start before it is there\n`);
+    return { name: image, ...place };
+  }
+}
+
+class MissingImageError extends CordonError {}
+
+function missing(engine: Engine, image: string): MissingImageError {
+  return new MissingImageError(`image ${image} is not on this engine`, {
+    hint: `${engine.name} pull ${image}`,
+  });
+}
+
+async function look(engine: Engine, image: string): Promise<ImageDetails | undefined> {
+  try {
+    return await inspectImage(engine, image);
+  } catch (error) {
+    if (error instanceof NotFoundError) return undefined;
+    throw error;
+  }
+}
+
+async function fetched(engine: Engine, image: string, host: Host): Promise<ImageDetails> {
+  const auth = await registryAuth(parseReference(image).domain, { facts: host });
+  if (Deno.stderr.isTerminal()) writeStderr(`Pulling ${image}\n`);
+  for await (const _ of pullImage(engine, image, { auth })) {
+    /* read to its end, which is when it is there */
+  }
+  return await inspectImage(engine, image);
+}
