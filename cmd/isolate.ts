@@ -2,7 +2,7 @@
 import { posix } from "node:path";
 import type { CommandContext } from "../lib/cli/command.ts";
 import { writeStderr } from "../lib/cli/streams.ts";
-import { CordonError, render } from "../lib/errors.ts";
+import { CordonError, EXIT, render } from "../lib/errors.ts";
 import { explainNamespaces, imageOf, namespaces } from "../lib/engine/namespaces/engine.ts";
 import { writeFailure } from "../lib/engine/namespaces/result.ts";
 import { exposesHome } from "../lib/engine/namespaces/root.ts";
@@ -66,7 +66,7 @@ export function toSpec(options: IsolateOptions, host: Host): Spec {
   const { user, home, shell } = host;
   const places: MountContext = { cwd, home };
   return {
-    command: options.command.length > 0 ? options.command : [usableShell(shell)],
+    command: commandOr(options.command, [usableShell(shell)]),
     env: insideEnvironment(host, { add: options.env, keep: options.keepEnv, everything: false }),
     workdir: options.workdir === undefined
       ? { path: cwd, required: false }
@@ -99,10 +99,8 @@ const SYS: Mount = {
 export function isolateShSpec(options: IsolateShOptions, host: Host, env: Record<string, string>): Spec {
   const cwd = workingDirectory(host);
   const [first, ...rest] = options.command;
-  const command = first === undefined
-    ? [usableShell(host.shell)]
-    : rest.length > 0
-    ? options.command
+  const command = first === undefined || rest.length > 0
+    ? commandOr(options.command, [usableShell(host.shell)])
     : [hostFs.stat("/bin/bash") === "file" ? "/bin/bash" : "/bin/sh", "-c", "--", first];
   return {
     command,
@@ -120,6 +118,12 @@ export function isolateShSpec(options: IsolateShOptions, host: Host, env: Record
     nested: false,
     verbose: options.verbose,
   };
+}
+
+/** What to run; an empty name is found nowhere, and PATH must not be asked for it. */
+function commandOr(command: string[], otherwise: string[]): string[] {
+  if (command[0] === "") throw new CordonError("the program's name is empty", { exit: EXIT.notFound });
+  return command.length > 0 ? command : otherwise;
 }
 
 function parseArgument(mount: MountArgument, places: MountContext): Mount[] {
@@ -193,7 +197,8 @@ function emit(file: string, image: Uint8Array): void {
 function warnAboutHome(spec: Spec): void {
   const mount = exposesHome(spec, hostFs);
   if (!mount) return;
-  const text = `cordon: warning: ${mount.source} is writable inside and holds the home directory\n` +
+  const text =
+    `cordon: warning: ${hostFs.realpath(mount.source!)} is writable inside and holds the home directory\n` +
     "what runs inside can change ~/.bashrc and other files that run outside later\n";
   Deno.stderr.writeSync(encodeOs(text));
 }

@@ -21,6 +21,11 @@ export interface FileSystem {
   /** Target of a symlink; undefined when it is none. */
   readlink(path: string): string | undefined;
   readable(path: string): boolean;
+  /**
+   * The first directory on the way to an absolute path that root could not search by permission alone; undefined when
+   * there is none, or the caller is not root. In a user namespace root has no power over the files of others.
+   */
+  closedToRoot(path: string): string | undefined;
 }
 
 function statx(path: string, flags: number): FileType | undefined {
@@ -38,6 +43,16 @@ function statx(path: string, flags: number): FileType | undefined {
     default:
       return "other";
   }
+}
+
+/** Whether the mode bits let uid 0, gid 0 search a directory; undefined when it cannot be seen. */
+function rootMaySearch(path: string): boolean | undefined {
+  const buffer = new Uint8Array(STATX_SIZE);
+  if (libc().statx(AT.FDCWD, cString(path), AT.NO_AUTOMOUNT, STATX.BASIC, buffer) < 0) return undefined;
+  const view = new DataView(buffer.buffer);
+  const mode = view.getUint16(STATX_FIELD.mode, true);
+  if (view.getUint32(STATX_FIELD.uid, true) === 0) return true; // its owner, and there with all capabilities
+  return (mode & (view.getUint32(STATX_FIELD.gid, true) === 0 ? 0o010 : 0o001)) !== 0;
 }
 
 function untilNul(buffer: Uint8Array): string {
@@ -58,6 +73,14 @@ export const hostFs: FileSystem = {
     return length < 0 ? undefined : decodeOs(buffer.subarray(0, length));
   },
   readable: (path) => libc().access(cString(path), R_OK) === 0,
+  closedToRoot(path) {
+    if (Deno.uid() !== 0) return undefined;
+    for (let slash = path.indexOf("/", 1); slash > 0; slash = path.indexOf("/", slash + 1)) {
+      const directory = path.slice(0, slash);
+      if (rootMaySearch(directory) === false) return directory;
+    }
+    return undefined;
+  },
 };
 
 /** The working directory, or undefined when it has been deleted or lies outside our root. realpath(3) asks getcwd(3). */

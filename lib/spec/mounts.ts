@@ -129,11 +129,15 @@ function isAbsolute(path: string): boolean {
  * kernel knows where it leads.
  */
 function absolute(path: string, { cwd, home }: MountContext): string {
-  if (path === "~" || path.startsWith("~/")) return home + path.slice(1);
-  return path.startsWith("/") ? path : `${cwd}/${path}`;
+  const full = path === "~" || path.startsWith("~/")
+    ? home + path.slice(1)
+    : path.startsWith("/")
+    ? path
+    : `${cwd}/${path}`;
+  return /(^|\/)\.\.(\/|$)/.test(full) ? full : normalized(full);
 }
 
-/** A place inside, by its name alone: `.`, `..` and doubled slashes go. */
+/** A place by its name alone: `.`, `..` and doubled slashes go. */
 function normalized(path: string): string {
   const normal = posix.normalize(path);
   return normal.length > 1 && normal.endsWith("/") ? normal.slice(0, -1) : normal;

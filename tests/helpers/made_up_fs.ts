@@ -61,6 +61,7 @@ export function madeUpFs(entries: string[]): FileSystem {
       return typeof real === "string" ? links.get(real) : undefined;
     },
     readable: (path) => typeof walk(path, true) === "string",
+    closedToRoot: () => undefined,
   };
 }
 

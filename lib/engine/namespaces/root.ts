@@ -6,7 +6,7 @@ import { posix } from "node:path";
 import { CordonError } from "../../errors.ts";
 import type { FileSystem } from "../../host/fs.ts";
 import type { Mount, Spec } from "../../spec/spec.ts";
-import { errnoName } from "../../../ffi/errno.ts";
+import { errnoName, errnoText } from "../../../ffi/errno.ts";
 import { etcFiles, HOST_ETC } from "./etc.ts";
 import type { Step } from "./steps.ts";
 import { isBelow, quote, RootTree } from "./tree.ts";
@@ -143,24 +143,46 @@ function inOrder(mounts: Mount[], tree: RootTree, fs: FileSystem): Mount[] {
     if (mount.source !== undefined && source === undefined) return []; // optional, and not there
     const typed = mount.atRealPath ? source! : mount.dest;
     const dest = tree.canonical(typed);
+    if (dest === "/") {
+      throw new CordonError(`mount point ${mount.dest} leads to /`, {
+        why: "symlinks on its path end there; a root is chosen by its name: -m /=DIR",
+      });
+    }
     return [{ mount: source === undefined ? { ...mount, dest } : { ...mount, dest, source }, dest }];
   });
   const depth = (path: string) => path.split("/").length;
   return placed.sort((a, b) => depth(a.dest) - depth(b.dest)).map(({ mount }) => mount);
 }
 
+const LOOKUP_FAILURES: Record<string, string> = {
+  ENOENT: "there is no such file or directory",
+  ENOTDIR: "a part of its path is a file, not a directory",
+  EACCES: "a directory on its path may not be searched by this user",
+  ELOOP: "its symlinks lead in a circle, or are too many",
+  ENAMETOOLONG: "the name is longer than the system allows",
+};
+
 /** The source's real path; undefined when it is optional and not there. */
 function realSource(mount: Mount, fs: FileSystem): string | undefined {
   const real = fs.realpath(mount.source!);
-  if (typeof real === "string") return real;
+  if (typeof real === "string") {
+    refuseClosed(real, fs);
+    return real;
+  }
   const name = errnoName(real);
   if (mount.optional && (name === "ENOENT" || name === "ENOTDIR")) return undefined;
   throw new CordonError(`mount source ${mount.source} cannot be used`, {
-    why: name === "ENOENT"
-      ? "there is no such file or directory"
-      : name === "EACCES"
-      ? "a directory on its path may not be searched by this user"
-      : `looking it up failed with ${name}`,
+    why: LOOKUP_FAILURES[name] ?? `looking it up failed: ${errnoText(real)}`,
+  });
+}
+
+/** Sources are opened again inside, where root may do only what permissions let it. */
+function refuseClosed(source: string, fs: FileSystem): void {
+  const closed = fs.closedToRoot(source);
+  if (closed === undefined) return;
+  throw new CordonError(`mount source ${source} cannot be used`, {
+    why: `inside, root has no power over the files of others, and ${closed} is closed to them`,
+    hint: `run it as the owner of ${quote(closed)}`,
   });
 }
 
@@ -198,7 +220,13 @@ function addMount(tree: RootTree, mount: Mount, { spec, fs }: { spec: Spec; fs: 
     }
     case "copy": {
       const source = mount.source!;
-      const type = fs.stat(source) === "directory" ? "directory" : "file";
+      const type = fs.stat(source);
+      if (type !== "directory" && type !== "file") {
+        throw new CordonError(`copy source ${source} is neither a file nor a directory`);
+      }
+      if (!fs.readable(source)) {
+        throw new CordonError(`copy source ${source} cannot be read`, { why: "this user may not read it" });
+      }
       const { own } = tree.mountPoint(dest, type);
       if (!own) {
         throw new CordonError(`copy ${dest} lies inside the mount at ${tree.areaOf(dest).dest}`, {

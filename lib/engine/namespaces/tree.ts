@@ -127,7 +127,6 @@ export class RootTree {
       else this.file(dest);
       return { own: true };
     }
-    if (dest === area.dest) return { own: false };
     const host = this.hostPath(dest)!;
     const found = this.#fs.stat(host);
     if (found === undefined) {
@@ -143,7 +142,8 @@ export class RootTree {
 }
 
 function wrongType(dest: string, found: string, wanted: string): CordonError {
-  return new CordonError(`mount point ${dest} is a ${found} and what goes there is a ${wanted}`, {
+  const name = found === "other" ? "special file" : found;
+  return new CordonError(`mount point ${dest} is a ${name} and what goes there is a ${wanted}`, {
     why: "a directory can only be mounted on a directory, a file only on a file",
   });
 }
