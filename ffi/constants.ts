@@ -100,6 +100,8 @@ export const MS = {
   PRIVATE: 0x40000,
 } as const;
 export const MNT_DETACH = 2;
+export const PROT_READ = 1;
+export const MADV_DONTNEED = 4;
 
 /** mount_setattr(2), open_tree(2), move_mount(2). */
 export const MOUNT_ATTR = { RDONLY: 1, NOSUID: 2, NODEV: 4, NOEXEC: 8 } as const;

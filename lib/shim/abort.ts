@@ -23,7 +23,7 @@ function errorRows(): Uint8Array {
 /** Appends the operations of `program.abort`: `cordon: <step>: <ERRNO (words)>` on stderr, then `giveUp`. */
 export function addAbort(p: Program): void {
   p.place(p.abort);
-  const rows = p.bytes(errorRows());
+  const rows = p.constant(errorRows());
   const parts = p.buffer(48); // three struct iovec: prefix, step, error
   const at = p.slot();
   p.set(parts.cell(0), p.string(PREFIX));

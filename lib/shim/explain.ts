@@ -70,5 +70,5 @@ function value(argument: Argument, nameOf: (label: Label) => string): string {
 
 function slotName({ segment, offset }: Address): string {
   if (segment === "vm") return offset === 0 ? "errno" : "failed";
-  return `${segment === "data" ? "d" : "z"}${offset}`;
+  return `${segment[0]}${offset}`;
 }

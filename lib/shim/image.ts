@@ -6,7 +6,8 @@ import { CODE_ADDRESS, DATA_ADDRESS, ELF_MACHINE, interpreter, OPERATION } from 
 import { type Syscall, syscallNumber } from "../../ffi/syscalls.ts";
 import { encodeOs } from "../host/bytes.ts";
 import { addAbort } from "./abort.ts";
-import { type Address, Label, type Operation, type Program, put64, Slot } from "./program.ts";
+import { put64 } from "./heap.ts";
+import { type Address, Label, type Operation, type Program, Slot } from "./program.ts";
 
 /** Size of an operation, and where in it the description of the step lies (see the interpreter's listing). */
 export const OPERATION_SIZE = 96;
@@ -22,16 +23,22 @@ const PT_LOAD = 1, PT_GNU_STACK = 0x6474e551;
 export function writeImage(p: Program): Uint8Array<ArrayBuffer> {
   addAbort(p);
   const { operations } = p;
-  // Every string must be in the data before its size is known. One pass: the rest of this function only writes.
+  // Every string must be in the text before its size is known. One pass: the rest of this function only writes.
   const says: (Text | undefined)[] = [];
   for (const operation of operations) {
     for (const argument of operation.args) if (typeof argument === "string") p.string(argument);
     says.push(operation.name in OPERATION ? undefined : described(p, operation));
   }
 
-  const dataStart = FIRST_OPERATION + operations.length * OPERATION_SIZE;
+  const textStart = FIRST_OPERATION + operations.length * OPERATION_SIZE;
+  const dataStart = (textStart + p.text.length + PAGE - 1) & -PAGE;
   const zeroStart = (dataStart + p.data.length + 8 + 63) & -64;
-  const bases = { vm: DATA_ADDRESS, data: DATA_ADDRESS + dataStart, zero: DATA_ADDRESS + zeroStart };
+  const bases = {
+    vm: DATA_ADDRESS,
+    text: DATA_ADDRESS + textStart,
+    data: DATA_ADDRESS + dataStart,
+    zero: DATA_ADDRESS + zeroStart,
+  };
   const addressOf = ({ segment, offset }: Address): number => bases[segment] + offset;
   const placeOf = (label: Label): number => {
     if (label.position < 0) throw new Error(`label ${label.name} is used and never placed`);
@@ -42,9 +49,11 @@ export function writeImage(p: Program): Uint8Array<ArrayBuffer> {
   const image = new Uint8Array(DATA_OFFSET + zeroStart);
   const view = new DataView(image.buffer);
   image.set(code, ENTRY);
+  image.set(p.text, DATA_OFFSET + textStart);
   image.set(p.data, DATA_OFFSET + dataStart);
-  for (const { offset, to } of p.references) {
-    put64(view, DATA_OFFSET + dataStart + offset, to instanceof Label ? placeOf(to) : addressOf(to));
+  for (const { at, to } of p.references) {
+    const place = DATA_OFFSET - DATA_ADDRESS + addressOf(at);
+    put64(view, place, to instanceof Label ? placeOf(to) : addressOf(to));
   }
   // Operations are words of 64 bits, nearly all below 2^32: low halves go straight into a 32-bit view, for start-up's sake.
   const low = new Uint32Array(image.buffer);

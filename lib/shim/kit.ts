@@ -1,7 +1,9 @@
 /** Small pieces of C that every program needs, written once. */
-import { AT, CLONE, O, POLL, SIG } from "../../ffi/constants.ts";
+import { AT, CLONE, MADV_DONTNEED, O, POLL, PROT_READ, SIG } from "../../ffi/constants.ts";
 import { encodeOs } from "../host/bytes.ts";
 import type { Address, Argument, Label, Program, Slot } from "./program.ts";
+
+const PAGE = 4096;
 
 export interface Pipe {
   read: Slot;
@@ -162,4 +164,28 @@ export function times1000(p: Program, value: Slot): void {
   p.add(part, part, eight);
   p.shl(value, value, 10);
   p.sub(value, value, part);
+}
+
+/**
+ * Gives back the memory of the operations before this one and after `to`, and of the text: a process that waits for
+ * hours should not hold what its set-up was written in (164 KB of monitor and init become 60). What is used again after
+ * all comes back from the image. Read-only first: that makes a mapping of its own of it, else the kernel would bring it
+ * in again as the neighbourhood of what is used.
+ */
+export function keepOnly(p: Program, to: Label): void {
+  const from = p.place(p.label("keep"));
+  const start = p.slot(), length = p.slot();
+  const release = (first: Argument, end: Argument) => {
+    const none = p.label();
+    p.add(start, first, PAGE - 1);
+    p.and(start, start, -PAGE);
+    p.and(length, end, -PAGE);
+    p.sub(length, length, start);
+    p.when([length, "<", PAGE], none);
+    p.sys("mprotect", [start, length, PROT_READ], { fail: none });
+    p.sys("madvise", [start, length, MADV_DONTNEED], { fail: "ignore" });
+    p.place(none);
+  };
+  release(p.errno.address.plus(PAGE), from); // the interpreter writes to the first page
+  release(to, p.dataStart);
 }

@@ -2,13 +2,18 @@
  * Builder of shim programs: system calls with their arguments laid out, a few operations on slots, structured control
  * flow. A program reads like the C it stands for; `image.ts` makes an executable of it, `explain.ts` prints it.
  */
-import { OPERATION } from "../../ffi/interpreter.ts";
+import type { OPERATION } from "../../ffi/interpreter.ts";
 import type { Arch, Syscall } from "../../ffi/syscalls.ts";
 import { encodeOs } from "../host/bytes.ts";
+import { Heap } from "./heap.ts";
 
-/** A constant address inside the program: of initialised data, of zeroed memory, or of the interpreter's two words. */
+/**
+ * A constant address inside the program: of text that nothing writes to, of initialised data, of zeroed memory, or of
+ * the interpreter's two words. Data starts on a page of its own, so that a process can give back what lies before it
+ * (`release` of `kit.ts`).
+ */
 export class Address {
-  constructor(readonly segment: "data" | "zero" | "vm", readonly offset: number) {}
+  constructor(readonly segment: "text" | "data" | "zero" | "vm", readonly offset: number) {}
   plus(bytes: number): Address {
     return new Address(this.segment, this.offset + bytes);
   }
@@ -32,6 +37,7 @@ export class Label {
 
 /** What an operation takes: a number, a C string (its address), a slot's value, an address, a place in the program. */
 export type Argument = number | bigint | string | Slot | Address | Label;
+type Word = number | bigint | string | Address | Label;
 export type Condition = [Argument, "==" | "!=" | "<" | ">=", Argument];
 
 export interface CallOptions {
@@ -51,26 +57,14 @@ export interface Operation {
   say?: string;
 }
 
+/** A word that holds an address, to be filled in when that is known. */
 export interface Reference {
-  offset: number;
+  at: Address;
   to: Address | Label;
 }
 
-const INITIAL_HEAP = 1 << 16;
 /** Zeroed buffers from this size on cost nothing in the image. */
 const LARGE = 256;
-/** Strings below this length are tried as ASCII first. */
-const SHORT = 128;
-
-/** Writes a 64-bit word, little-endian; negative numbers in two's complement. BigInt is slow before it is compiled. */
-export function put64(view: DataView, offset: number, value: number | bigint): void {
-  if (typeof value === "bigint") {
-    view.setBigUint64(offset, BigInt.asUintN(64, value), true);
-    return;
-  }
-  view.setUint32(offset, value, true);
-  view.setUint32(offset + 4, value >= 0 && value <= 0xffffffff ? 0 : Math.floor(value / 0x100000000), true);
-}
 
 export class Program {
   readonly operations: Operation[] = [];
@@ -85,37 +79,45 @@ export class Program {
   readonly failed: Slot = new Slot(new Address("vm", 8));
   /** Where the process goes on after a failure nobody handled: the address of an operation; 0 ends it. */
   readonly onAbort: Slot;
+  /** Where text ends and data begins. */
+  readonly dataStart: Address = new Address("data", 0);
   /** Bytes of zeroed memory behind the data. */
   zeroSize = 0;
   /** Print each described step on stderr. */
   trace = false;
 
-  #heap = new Uint8Array(INITIAL_HEAP);
-  #view = new DataView(this.#heap.buffer);
-  #top = 0;
+  #text = new Heap();
+  #data = new Heap();
   #strings = new Map<string, Address>();
 
   constructor(readonly arch: Arch) {
     this.onAbort = this.slot();
   }
 
+  /** The constants so far. */
+  get text(): Uint8Array {
+    return this.#text.content;
+  }
   /** The initialised data so far. */
   get data(): Uint8Array {
-    return this.#heap.subarray(0, this.#top);
+    return this.#data.content;
   }
 
   // ------------------------------------------------------------------------------------------------ data
 
   /** Memory holding these bytes. */
   bytes(content: Uint8Array, align = 8): Address {
-    const address = this.#reserve(content.length, align);
-    this.#heap.set(content, address.offset);
-    return address;
+    return new Address("data", this.#data.put(content, align));
+  }
+
+  /** Memory holding these bytes, which nothing writes to. */
+  constant(content: Uint8Array): Address {
+    return new Address("text", this.#text.put(content, 8));
   }
 
   /** Zeroed memory of this many bytes. */
   buffer(size: number): Address {
-    if (size < LARGE) return this.#reserve(size, 8);
+    if (size < LARGE) return new Address("data", this.#data.reserve(size, 8));
     const offset = (this.zeroSize + 63) & -64;
     this.zeroSize = offset + size;
     return new Address("zero", offset);
@@ -123,70 +125,38 @@ export class Program {
 
   /** A variable. */
   slot(initial: number | bigint = 0): Slot {
-    const address = this.#reserve(8, 8);
-    if (initial) this.#put(address.offset, initial);
-    return new Slot(address);
+    const offset = this.#data.reserve(8, 8);
+    if (initial) this.#data.write(offset, initial);
+    return new Slot(new Address("data", offset));
   }
 
   /** Address of a C string; equal strings share one place. */
   string(text: string): Address {
     let address = this.#strings.get(text);
-    if (!address) this.#strings.set(text, address = this.#text(text));
-    return address;
-  }
-
-  /** Most strings are short and ASCII: written here without a call into the runtime. */
-  #text(text: string): Address {
-    const length = text.length;
-    if (length < SHORT) {
-      const address = this.#reserve(length + 1, 1);
-      let i = 0;
-      for (; i < length; i++) {
-        const code = text.charCodeAt(i);
-        if (code >= 0x80) break;
-        this.#heap[address.offset + i] = code;
-      }
-      if (i === length) return address;
-      this.#heap.fill(0, address.offset, this.#top);
-      this.#top = address.offset;
-    }
-    const bytes = encodeOs(text);
-    const address = this.#reserve(bytes.length + 1, 1);
-    this.#heap.set(bytes, address.offset);
+    if (!address) this.#strings.set(text, address = new Address("text", this.#text.text(text)));
     return address;
   }
 
   /** 8-byte words in a row; strings, addresses and labels stand for where they are. */
-  words(...values: (number | bigint | string | Address | Label)[]): Address {
-    const address = this.#reserve(values.length * 8, 8);
-    values.forEach((value, i) => {
-      const offset = address.offset + i * 8;
-      if (typeof value === "string") value = this.string(value);
-      if (typeof value === "number" || typeof value === "bigint") this.#put(offset, value);
-      else this.references.push({ offset, to: value });
-    });
-    return address;
+  words(...values: Word[]): Address {
+    return this.#words(values, "data");
   }
 
   /** A NULL-terminated vector of C strings, as execve(2) wants it. */
   vector(strings: string[]): Address {
-    return this.words(...strings, 0);
+    return this.#words([...strings, 0], "text");
   }
 
-  #reserve(size: number, align: number): Address {
-    const offset = (this.#top + align - 1) & -align;
-    if (offset + size + 8 > this.#heap.length) {
-      const larger = new Uint8Array(2 * (offset + size + 8));
-      larger.set(this.#heap);
-      this.#heap = larger;
-      this.#view = new DataView(larger.buffer);
-    }
-    this.#top = offset + size;
-    return new Address("data", offset);
-  }
-
-  #put(offset: number, value: number | bigint): void {
-    put64(this.#view, offset, value);
+  #words(values: Word[], segment: "text" | "data"): Address {
+    const heap = segment === "text" ? this.#text : this.#data;
+    const start = heap.reserve(values.length * 8, 8);
+    values.forEach((value, i) => {
+      const offset = start + i * 8;
+      if (typeof value === "string") value = this.string(value);
+      if (typeof value === "number" || typeof value === "bigint") heap.write(offset, value);
+      else this.references.push({ at: new Address(segment, offset), to: value });
+    });
+    return new Address(segment, start);
   }
 
   // ------------------------------------------------------------------------------------------------ operations

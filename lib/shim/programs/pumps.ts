@@ -4,7 +4,7 @@
  */
 import { E, F, IOCTL, O, POLL, PR, S, SIG, SIGSET, SPLICE, STATX_FIELD, W } from "../../../ffi/constants.ts";
 import { EXIT } from "../../errors.ts";
-import { fork, ifPolled, pipe, pipeSlots, pollWord } from "../kit.ts";
+import { fork, ifPolled, keepOnly, pipe, pipeSlots, pollWord } from "../kit.ts";
 import type { Address, Label, Program, Slot } from "../program.ts";
 import { REASON } from "./result.ts";
 import type { Shared } from "./sandbox.ts";
@@ -108,6 +108,8 @@ function inputPump(s: Shared, to: Slot): void {
   p.sys("close", [2]);
   p.place(ready);
   p.sys("close_range", [3, LAST, 0]);
+  const end = p.label();
+  keepOnly(p, end);
   p.loop(() => {
     p.sys("splice", [0, 0, 1, 0, CHUNK, SPLICE.MOVE], { into: n, fail: other });
     p.when([n, "==", 0], done);
@@ -122,6 +124,7 @@ function inputPump(s: Shared, to: Slot): void {
   });
   p.place(done);
   p.exit(0);
+  p.place(end);
 }
 
 /**
@@ -239,7 +242,8 @@ function outputPump(p: Program, { reads, limit }: Output): void {
     pollWord(p, polled.cell(8), reads[1]);
   });
 
-  const quit = p.label("quit");
+  const quit = p.label("quit"), end = p.label();
+  keepOnly(p, end);
   p.loop((_, again) => {
     p.when([open, "==", 0], quit);
     p.sys("ppoll", [polled, 2, 0, 0, SIGSET], { fail: again });
@@ -273,6 +277,7 @@ function outputPump(p: Program, { reads, limit }: Output): void {
   });
   p.place(quit);
   p.exit(0);
+  p.place(end);
 }
 
 interface Write {
