@@ -74,6 +74,7 @@ export function launchSpec(options: KernelLaunchOptions, { host, connection, tra
     rawStdio: false,
     nested: false,
     files,
+    tellLimits: true,
     endWithParent: Deno.ppid,
     ...(options.result &&
       {

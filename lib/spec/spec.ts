@@ -108,6 +108,8 @@ export interface Spec {
   files?: { path: string; content: string }[];
   /** Connections carried from listeners outside to sockets inside. */
   forwards?: Forward[];
+  /** Say on stderr which limit ended it. */
+  tellLimits?: boolean;
   /** End when the process that started us ends; its pid. */
   endWithParent?: number;
   /** Container image; the namespaces engine takes none. */

@@ -118,6 +118,7 @@ function plan(spec: Spec, host: Host, { limits, cgroup }: Prepared): SandboxPlan
     ...(spec.result && { result: resultPlan(spec.result, limits.enforced) }),
     ...(spec.forwards && { relay: { forwards: spec.forwards, most: MOST_CONNECTIONS } }),
     ...(spec.endWithParent !== undefined && { endWithParent: spec.endWithParent }),
+    tellLimits: spec.tellLimits ?? false,
     verbose: spec.verbose,
   };
 }

@@ -50,7 +50,7 @@ export function monitor(s: Shared): void {
   p.set(p.onAbort, broken);
   checkDescriptors(p, plan);
   const terminal = findTerminal(s);
-  p.set(s.complain, keepForComplaints(p));
+  p.set(s.complain, keepForComplaints(p, plan.tellLimits));
   if (plan.clearGroups) p.sys("setgroups", [0, 0], { say: "leave the supplementary groups" });
 
   // All that can fail for want of descriptors comes before init, so that no target runs without it.
@@ -156,6 +156,7 @@ export function monitor(s: Shared): void {
   restoreTerminal(s, terminal);
   settleReason(p, plan, { reason, status });
   for (const directory of plan.cgroup?.removeDirs ?? []) removeDirectory(s, directory);
+  if (plan.tellLimits) tellLimits(s, reason);
   if (result) {
     p.if([s.complain, ">=", 0], () => p.sys("dup3", [s.complain, 2, 0], { fail: "ignore" }));
     writeResult(p, result, { reason, status, usage, startTime });
@@ -239,6 +240,12 @@ function initFailed(
     () => tell(p, "the sandbox's init was killed from outside", s.complain),
   );
   p.place(told);
+}
+
+/** Says which limit ended it: a kernel's client shows stderr and not the status. */
+function tellLimits({ p, complain }: Shared, reason: Slot): void {
+  p.if([reason, "==", REASON.memory], () => tell(p, "the memory limit ended the program", complain));
+  p.if([reason, "==", REASON.timeout], () => tell(p, "the time limit ended the program", complain));
 }
 
 /** rmdir(2) of a cgroup: its last process may still be on its way out. */

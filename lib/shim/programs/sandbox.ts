@@ -57,6 +57,8 @@ export interface SandboxPlan {
   result?: ResultPlan;
   /** Connections from listeners outside to sockets inside. */
   relay?: RelayPlan;
+  /** Say on stderr which limit ended it; stderr then stays open until the end. */
+  tellLimits: boolean;
   /** End when this process, our parent, has ended. */
   endWithParent?: number;
   verbose: boolean;

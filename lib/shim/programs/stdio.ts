@@ -57,11 +57,13 @@ function refuseDirectory(p: Program, fd: number): void {
  * Stderr for the monitor's own words later. Not when it is a pipe or a socket: somebody may be waiting for its end, which
  * is the target's to give.
  */
-export function keepForComplaints(p: Program): Slot {
+export function keepForComplaints(p: Program, always = false): Slot {
   const fd = p.slot(-1), type = p.slot(), none = p.label("somebody reads it");
-  typeOf(p, type, statDescriptor(p, 2));
-  p.when([type, "==", S.IFIFO], none);
-  p.when([type, "==", S.IFSOCK], none);
+  if (!always) {
+    typeOf(p, type, statDescriptor(p, 2));
+    p.when([type, "==", S.IFIFO], none);
+    p.when([type, "==", S.IFSOCK], none);
+  }
   p.sys("fcntl", [2, F.DUPFD_CLOEXEC, 3], { into: fd, say: "keep stderr" });
   p.place(none);
   return fd;

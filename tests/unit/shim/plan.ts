@@ -54,6 +54,7 @@ export function madeUpPlan(changes: Partial<SandboxPlan> = {}): SandboxPlan {
     rlimits: [],
     keepFds: [],
     rawStdio: true,
+    tellLimits: false,
     verbose: false,
     ...changes,
   };
