@@ -1,0 +1,134 @@
+/**
+ * The documents hold. Each ```sh block of README.md and docs/ is run, in order, in one private directory for the
+ * document; where a block ```output follows, that is what it must print, `…` standing for anything. Blocks ```sh no-test
+ * are not run and begin with a comment that says why.
+ */
+import assert from "node:assert/strict";
+import { ISOLATE_TABLE } from "../../cmd/isolate.table.ts";
+import { executable } from "../helpers/binary.ts";
+import { ordinaryUser, program, test, userns } from "../helpers/need.ts";
+import { baseEnv, run } from "../helpers/run.ts";
+import { asUserArgv, ordinaryTmp, ordinaryUid } from "../helpers/user.ts";
+
+const CHECKOUT = new URL("../../", import.meta.url).pathname;
+const DOCUMENTS = [
+  "README.md",
+  ...[...Deno.readDirSync(`${CHECKOUT}docs`)].map(({ name }) => `docs/${name}`).filter((name) =>
+    name.endsWith(".md")
+  ).sort(),
+];
+
+function read(path: string): string {
+  return Deno.readTextFileSync(CHECKOUT + path);
+}
+
+interface Block {
+  info: string;
+  text: string;
+  line: number;
+}
+
+function blocks(document: string): Block[] {
+  const found: Block[] = [];
+  let open: Block | undefined;
+  for (const [index, line] of read(document).split("\n").entries()) {
+    if (open === undefined) {
+      if (line.startsWith("```")) open = { info: line.slice(3).trim(), text: "", line: index + 1 };
+    } else if (line === "```") {
+      found.push(open);
+      open = undefined;
+    } else open.text += line + "\n";
+  }
+  assert.equal(open, undefined, `${document}: a block is not closed`);
+  return found;
+}
+
+/** What the reader sees: a user ada with uid 1000, at home in /home/ada. */
+function asWritten(text: string, home: string): string {
+  return text.replaceAll(home, "/home/ada").replaceAll(`${ordinaryUid}`, "1000").replaceAll(
+    /\(\w+\)/g,
+    "(ada)",
+  );
+}
+
+function pattern(output: string): RegExp {
+  return new RegExp(`^${output.split("…").map((text) => RegExp.escape(text)).join("[^]*")}$`);
+}
+
+for (const document of DOCUMENTS) {
+  const all = blocks(document);
+  if (!all.some(({ info }) => info === "sh")) continue;
+  test(`${document}: its commands do what it says`, {
+    needs: [ordinaryUser, userns, program("python3"), program("hostname")],
+  }, async () => {
+    const home = ordinaryTmp();
+    const work = `${home}/work`;
+    const prepare =
+      `mkdir -p work/build .local/bin && ln -s "$1" work/cordon && ln -s "$1" work/build/cordon &&
+      ln -s "$1" .local/bin/cordon`;
+    const env = { ...baseEnv(home), PATH: `${home}/.local/bin:${baseEnv(home)["PATH"]}`, USER: "ada" };
+    const made = await run(asUserArgv(["sh", "-euc", prepare, "sh", executable()]), { cwd: home, env });
+    assert.equal(made.code, 0, made.stderr);
+    for (const [index, block] of all.entries()) {
+      if (block.info !== "sh") continue;
+      const where = `${document}:${block.line}`;
+      const script = `exec 2>&1\n${block.text}`;
+      const { code, stdout } = await run(asUserArgv(["sh", "-euc", script]), { cwd: work, env });
+      assert.equal(code, 0, `${where}\n${stdout}`);
+      const next = all[index + 1];
+      const wanted = next?.info === "output" ? next.text : "";
+      const got = asWritten(stdout, home);
+      assert.ok(pattern(wanted).test(got), `${where}: it printed\n${got}`);
+    }
+    if (document === "README.md") {
+      const path = `${home}/.local/share/jupyter/kernels/python3-isolated/kernel.json`;
+      const { argv } = JSON.parse(Deno.readTextFileSync(path));
+      assert.equal(argv[0], `${home}/.local/bin/cordon`);
+    }
+  });
+}
+
+Deno.test("documents: commands that are not run say why, and there are no other kinds of block", () => {
+  for (const document of DOCUMENTS) {
+    for (const { info, text, line } of blocks(document)) {
+      assert.ok(["sh", "sh no-test", "output", "json"].includes(info), `${document}:${line}: ${info}`);
+      if (info === "sh no-test") assert.match(text, /^# /, `${document}:${line}`);
+    }
+  }
+});
+
+Deno.test("documents: links lead somewhere", () => {
+  for (const document of DOCUMENTS) {
+    for (const [, target = ""] of read(document).matchAll(/\]\((?!https?:)([^)#]+)[^)]*\)/g)) {
+      assert.ok(
+        Deno.statSync(new URL(target, `file://${CHECKOUT}${document}`)).isFile,
+        `${document}: ${target}`,
+      );
+    }
+  }
+});
+
+Deno.test("docs/security.md: each promise names tests that exist", () => {
+  const tests = [...Deno.readDirSync(`${CHECKOUT}tests/cli`)].filter(({ name }) =>
+    name.startsWith("security_")
+  )
+    .map(({ name }) => read(`tests/cli/${name}`)).join("\n");
+  const rows = read("docs/security.md").split("\n").filter((line) => /^\| [^-]/.test(line));
+  const promises = rows.map((row) => row.split("|")[2] ?? "").filter((cell) => cell.trim() !== "Tests");
+  assert.ok(promises.length > 20);
+  for (const cell of promises) {
+    const names = [...cell.matchAll(/`([^`]+)`/g)].map(([, name = ""]) => name);
+    assert.ok(names.length > 0, cell);
+    for (const name of names) {
+      if (name.startsWith("tests/")) assert.ok(Deno.statSync(CHECKOUT + name).isFile);
+      else assert.ok(tests.includes(`"${name}"`), `no test is called: ${name}`);
+    }
+  }
+});
+
+Deno.test("docs/isolate.md: every option is there", () => {
+  const text = read("docs/isolate.md");
+  for (const { long, short } of ISOLATE_TABLE.options) {
+    assert.ok(text.includes(`--${long}`) || (short && text.includes(`-${short} `)), `--${long}`);
+  }
+});
