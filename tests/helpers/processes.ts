@@ -1,5 +1,10 @@
 /** What runs: looked up in /proc, for tests that no process is left and that the right one gets a signal. */
 
+import { cordonArgv } from "./binary.ts";
+import type { Person } from "./everyone.ts";
+import { baseEnv } from "./run.ts";
+import { asUserArgv } from "./user.ts";
+
 export interface Running {
   pid: number;
   parent: number;
@@ -84,4 +89,71 @@ export async function eventually<T>(what: string, ask: () => T | undefined | fal
     if (Date.now() > until) throw new Error(`waited in vain for ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
+}
+
+export interface Started {
+  /** What was started; of `cordon isolate` the monitor. */
+  pid: number;
+  kill(signal: Deno.Signal): void;
+  /** What appeared on stdout so far. */
+  said(): string;
+  /** Waits until stdout matches. */
+  expect(pattern: RegExp): Promise<void>;
+  /** Its end: exit status (128 + N after signal N), signal, all of stdout and stderr. */
+  end: Promise<{ code: number; signal: Deno.Signal | null; stdout: string; stderr: string }>;
+}
+
+/** Starts a program as this person, in the background of the test. It is killed when the body is done. */
+export async function whileRunning<T>(
+  p: Person,
+  argv: readonly string[],
+  body: (started: Started) => Promise<T>,
+  options: { cwd?: string; env?: Record<string, string> } = {},
+): Promise<T> {
+  const [program, ...args] = p.name === "user" ? asUserArgv(argv) : argv;
+  const cwd = options.cwd ?? p.dir();
+  const child = new Deno.Command(program!, {
+    args,
+    cwd,
+    env: { ...baseEnv(cwd), ...options.env },
+    clearEnv: true,
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const heard = { stdout: "", stderr: "" };
+  const listen = async (name: "stdout" | "stderr") => {
+    const decoder = new TextDecoder();
+    for await (const chunk of child[name]) heard[name] += decoder.decode(chunk, { stream: true });
+  };
+  const ends = Promise.all([child.status, listen("stdout"), listen("stderr")]);
+  const started: Started = {
+    pid: child.pid,
+    kill: (signal) => child.kill(signal),
+    said: () => heard.stdout,
+    expect: async (pattern) => {
+      await eventually(`${pattern} in ${JSON.stringify(heard)}`, () => pattern.test(heard.stdout));
+    },
+    end: ends.then(([{ code, signal }]) => ({ code, signal, ...heard })),
+  };
+  try {
+    return await body(started);
+  } finally {
+    try {
+      child.kill("SIGKILL");
+    } catch (error) {
+      if (!(error instanceof TypeError || error instanceof Deno.errors.NotFound)) throw error; // it has ended
+    }
+    await ends;
+  }
+}
+
+/** {@link whileRunning} of `cordon isolate ARGS`. */
+export function whileIsolated<T>(
+  p: Person,
+  args: readonly string[],
+  body: (started: Started) => Promise<T>,
+  options: { cwd?: string; env?: Record<string, string> } = {},
+): Promise<T> {
+  return whileRunning(p, cordonArgv(["isolate", ...args]), body, options);
 }
