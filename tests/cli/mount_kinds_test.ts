@@ -115,6 +115,30 @@ everyone("tmp: mounts inside it, which lies inside another", async (p) => {
   assert.equal(await listing(dir), before);
 });
 
+everyone(
+  "what is mounted inside a tmp mount stays inside, although a symlink stands on the way",
+  async (p) => {
+    const dir = p.dir(), victim = p.dir();
+    await p.sh(`mkdir s data; ln -s ${victim} s/out; echo told > data/f`, dir);
+    // The symlink leads to a directory that is there outside as well as inside.
+    const list = `/x=s ${victim}=data tmp:/x/out /x/out/made=data/f tmp:/x/out/deep/er`;
+    const script = `cat /x/out/made; ls /x/out; ls ${victim}; touch /x/out/deep/er/f`;
+    assert.equal(
+      ok(await p.isolate(["-m", list, "sh", "-c", script], { cwd: dir })),
+      "told\ndeep\nmade\ndeep\nmade",
+    );
+    assert.equal(await p.sh("ls -A", victim), "");
+    assert.equal(await p.sh("ls data", dir), "f");
+  },
+);
+
+everyone("a root of one's own whose /dev or /proc is a symlink is refused", async (p) => {
+  const dir = p.dir(), victim = p.dir();
+  await p.sh(`mkdir -p r/proc r/bin; ln -s ${victim} r/dev`, dir);
+  refused(await p.isolate(["-m", "/=r", "true"], { cwd: dir }), /root .*r has no directory \/dev/);
+  assert.equal(await p.sh("ls -A", victim), "");
+});
+
 everyone("dev: device nodes work, otherwise they do not", async (p) => {
   const read = ["head", "-c3", "/srv/zero"];
   const cwd = p.dir();

@@ -64,7 +64,7 @@ function wholeRoot(mount: Mount, fs: FileSystem): RootTree {
   const source = realSource(mount, fs)!;
   for (const needed of ["/proc", "/dev"]) {
     const path = source === "/" ? needed : source + needed;
-    if (fs.stat(path) !== "directory") {
+    if (fs.lstat(path) !== "directory") {
       throw new CordonError(`root ${source} has no directory ${needed}`, { hint: `mkdir ${quote(path)}` });
     }
   }

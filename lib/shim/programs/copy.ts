@@ -2,7 +2,7 @@
 import { F, O } from "../../../ffi/constants.ts";
 import { fork } from "../kit.ts";
 import type { Assembly } from "./mounts.ts";
-import { openSource } from "./mounts.ts";
+import { onOwnGround, openSource } from "./mounts.ts";
 
 /** Fixed descriptors, so that cp's arguments can name them. */
 const FROM_FD = 202, TO_FD = 203;
@@ -17,7 +17,8 @@ export function copyTree(
   const child = p.label("cp"), parent = p.label();
   openSource(a, step.source, from);
   const flags = (step.type === "directory" ? O.PATH : O.WRONLY) | O.CLOEXEC;
-  p.sys("openat", [a.root, step.dest.slice(1), flags, 0], { into: to, say: `open ${step.dest}` });
+  const { fd, name } = onOwnGround(a, step.dest);
+  p.sys("openat", [fd, name, flags, 0], { into: to, say: `open ${step.dest}` });
   fork(p, pid, child, { say: "start cp" });
   p.sys("wait4", [pid, status.address, 0, 0], { say: "wait for cp" });
   p.goto(parent);

@@ -6,7 +6,7 @@
 import { AT, F, IOCTL, MOUNT_ATTR, MOVE_MOUNT, O, OPEN_TREE, S, STATX } from "../../../ffi/constants.ts";
 import { STATX_FIELD, STATX_SIZE } from "../../../ffi/constants.ts";
 import type { Address, Argument, Label, Program } from "../program.ts";
-import { type Assembly, relative, setAttributes } from "./mounts.ts";
+import { type Assembly, onOwnGround, setAttributes } from "./mounts.ts";
 
 /** S_IFCHR of inode(7). */
 const CHARACTER_DEVICE = 0o020000;
@@ -20,13 +20,12 @@ export function consoleDevice(a: Assembly, dest: string): void {
   const none = p.label("no terminal"), end = p.label();
   p.sys("ioctl", [0, IOCTL.TCGETS, p.buffer(TERMIOS_SIZE)], { fail: none });
   takeDevice(a, 0, none);
-  p.sys("move_mount", [TREE_FD, "", a.root, relative(dest), MOVE_MOUNT.F_EMPTY_PATH], {
-    say: `mount ${dest}`,
-  });
+  const { fd, name } = onOwnGround(a, dest);
+  p.sys("move_mount", [TREE_FD, "", fd, name, MOVE_MOUNT.F_EMPTY_PATH], { say: `mount ${dest}` });
   p.sys("close", [TREE_FD]);
   p.goto(end);
   p.place(none);
-  coverWithNull(a, a.root, relative(dest), `mount ${dest}`);
+  coverWithNull(a, fd, name, `mount ${dest}`);
   p.place(end);
 }
 
@@ -34,7 +33,8 @@ export function consoleDevice(a: Assembly, dest: string): void {
 export function coverWithNull(a: Assembly, directory: Argument, path: string, say: string): void {
   const { p } = a;
   const tree = p.slot();
-  p.sys("open_tree", [a.root, "dev/null", OPEN_TREE.CLONE | OPEN_TREE.CLOEXEC], { into: tree, say });
+  const { fd, name } = onOwnGround(a, "/dev/null");
+  p.sys("open_tree", [fd, name, OPEN_TREE.CLONE | OPEN_TREE.CLOEXEC], { into: tree, say });
   p.sys("move_mount", [tree, "", directory, path, MOVE_MOUNT.F_EMPTY_PATH], { say });
   p.sys("close", [tree]);
 }

@@ -20,7 +20,7 @@ import {
 import type { Step } from "../../engine/namespaces/steps.ts";
 import { isBelow } from "../../engine/namespaces/tree.ts";
 import { encodeOs } from "../../host/bytes.ts";
-import type { Address, Argument, Program, Slot } from "../program.ts";
+import type { Address, Argument, Label, Program, Slot } from "../program.ts";
 import { copyTree } from "./copy.ts";
 import { consoleDevice, coverWithNull, reopenDevices } from "./devices.ts";
 
@@ -51,6 +51,8 @@ export interface Assembly {
   destHow: Address;
   /** Program that copies trees (`copy` mounts). */
   cp: string;
+  /** Our own file systems, by where they are mounted: the root and what was mounted in it, innermost last. */
+  own: { dest: string; fd: Slot }[];
 }
 
 /** Appends the operations that assemble the root and pivot into it. */
@@ -65,7 +67,10 @@ export function assembleRoot(p: Program, steps: Step[], options: MountOptions): 
     sourceHow: how(RESOLVE.NO_SYMLINKS | RESOLVE.NO_MAGICLINKS),
     destHow: how(RESOLVE.IN_ROOT),
     cp: options.cp,
+    own: [],
   };
+  const umask = p.slot();
+  p.sys("umask", [0], { into: umask }); // what is made here has the modes it is made with
   p.sys("mount", ["none", "/", 0, MS.REC | MS.PRIVATE, 0], { say: "make mount propagation private" });
 
   // A source that contains the place of assembly is opened before that is covered.
@@ -80,14 +85,20 @@ export function assembleRoot(p: Program, steps: Step[], options: MountOptions): 
   if (steps.some((s) => s.do === "overlay")) scratch(a, options.tmpBytes);
   const whole = steps.find((s) => s.do === "root");
   if (whole) p.set(a.root, early.get(whole) ?? cloneTree(a, whole));
-  else tmpfs(a, a.root, { bytes: options.tmpBytes, mode: 0o755 });
+  else {
+    tmpfs(a, a.root, { bytes: options.tmpBytes, mode: 0o755 });
+    a.own.push({ dest: "/", fd: a.root });
+  }
   const onto = [a.root, "", a.base, "", MOVE_MOUNT.F_EMPTY_PATH | MOVE_MOUNT.T_EMPTY_PATH];
   p.sys("move_mount", onto, { say: `mount the new root on ${assembleAt}` });
 
   const readOnlyAtEnd: { fd: Slot; dest: string }[] = [];
-  for (const step of steps) apply(a, step, { steps, early, readOnlyAtEnd });
+  const outer = outerPaths(steps);
+  for (const step of steps) apply(a, step, { outer, early, readOnlyAtEnd });
   for (const { fd, dest } of readOnlyAtEnd) readOnly(a, fd, dest);
   reopenDevices(a);
+  for (const { fd, dest } of a.own) if (dest !== "/") p.sys("close", [fd]);
+  p.sys("umask", [umask]);
 
   p.sys("fchdir", [a.root], { say: "enter the new root" });
   p.sys("pivot_root", [".", "."], { say: "make it the root" });
@@ -95,8 +106,23 @@ export function assembleRoot(p: Program, steps: Step[], options: MountOptions): 
   p.sys("chdir", ["/"]);
 }
 
+/** Every path that something is made or mounted below. */
+function outerPaths(steps: Step[]): Set<string> {
+  const outer = new Set<string>();
+  for (const step of steps) {
+    const path = "dest" in step ? step.dest : "path" in step ? step.path : "";
+    for (let end = path.lastIndexOf("/"); end > 0; end = path.lastIndexOf("/", end - 1)) {
+      const above = path.slice(0, end);
+      if (outer.has(above)) break;
+      outer.add(above);
+    }
+  }
+  return outer;
+}
+
 interface Pending {
-  steps: Step[];
+  /** Paths that something is made or mounted below. */
+  outer: Set<string>;
   early: Map<Step, Slot>;
   readOnlyAtEnd: { fd: Slot; dest: string }[];
 }
@@ -106,30 +132,33 @@ function apply(a: Assembly, step: Step, pending: Pending): void {
   switch (step.do) {
     case "root":
       return;
-    case "directory":
-      p.sys("mkdirat", [a.root, relative(step.path), step.mode & 0o777], {
-        say: `make directory ${step.path}`,
-      });
-      if (step.mode & 0o7000) p.sys("fchmodat", [a.root, relative(step.path), step.mode]);
+    case "directory": {
+      const { fd, name } = onOwnGround(a, step.path);
+      p.sys("mkdirat", [fd, name, step.mode & 0o777], { say: `make directory ${step.path}` });
+      if (step.mode & 0o7000) p.sys("fchmodat", [fd, name, step.mode]);
       return;
+    }
     case "file":
       return makeFile(a, step.path, step.content);
-    case "symlink":
-      p.sys("symlinkat", [step.target, a.root, relative(step.path)], { say: `make symlink ${step.path}` });
+    case "symlink": {
+      const { fd, name } = onOwnGround(a, step.path);
+      p.sys("symlinkat", [step.target, fd, name], { say: `make symlink ${step.path}` });
       return;
+    }
     case "bind":
       return bindMount(a, step, pending.early.get(step));
     case "tmpfs": {
       const fd = p.slot();
       tmpfs(a, fd, step);
       attach(a, fd, step);
-      // What is mounted inside later needs its mount points made first.
-      const inner = pending.steps.some((s) => s !== step && "dest" in s && isBelow(s.dest, step.dest));
-      if (step.readOnly && inner) pending.readOnlyAtEnd.push({ fd, dest: step.dest });
-      else {
-        if (step.readOnly) readOnly(a, fd, step.dest);
-        p.sys("close", [fd]);
+      if (pending.outer.has(step.dest)) {
+        a.own.push({ dest: step.dest, fd });
+        // What is mounted inside later needs its mount points made first.
+        if (step.readOnly) pending.readOnlyAtEnd.push({ fd, dest: step.dest });
+        return;
       }
+      if (step.readOnly) readOnly(a, fd, step.dest);
+      p.sys("close", [fd]);
       return;
     }
     case "overlay":
@@ -160,23 +189,41 @@ export function relative(path: string): string {
   return path === "/" ? "." : path.slice(1);
 }
 
+/**
+ * How to reach a path of our own making: from the file system it is made in. From the root, the way there may lead
+ * through a directory of somebody else's, where a symlink leads out of the new root.
+ */
+export function onOwnGround(a: Assembly, path: string): { fd: Slot; name: string } {
+  let best: Assembly["own"][number] | undefined;
+  for (const ground of a.own) {
+    if (isBelow(path, ground.dest) && ground.dest.length >= (best?.dest.length ?? 0)) best = ground;
+  }
+  if (!best) throw new Error(`${path} is not on ground of our own`);
+  return { fd: best.fd, name: relative(best.dest === "/" ? path : path.slice(best.dest.length) || "/") };
+}
+
 function makeFile(a: Assembly, path: string, content: string): void {
   const { p } = a;
   const fd = p.slot();
   const flags = O.WRONLY | O.CREAT | O.CLOEXEC | openFlags(p.arch).NOFOLLOW;
-  p.sys("openat", [a.root, relative(path), flags, 0o644], { into: fd, say: `make ${path}` });
+  const { fd: ground, name } = onOwnGround(a, path);
+  p.sys("openat", [ground, name, flags, 0o644], { into: fd, say: `make ${path}` });
   if (content !== "") {
     p.sys("write", [fd, p.string(content), encodeOs(content).length], { say: `write ${path}` });
   }
   p.sys("close", [fd]);
 }
 
-/** Opens a source without following any symlink: one that was swapped in since planning is an error. */
-export function openSource(a: Assembly, source: string, fd: Slot): void {
+/**
+ * Opens a source without following any symlink: one that was swapped in since planning is an error. Failures go to
+ * `fail` where it is given.
+ */
+export function openSource(a: Assembly, source: string, fd: Slot, fail?: Label): void {
   const [directory, path] = source !== a.assembleAt && isBelow(source, a.assembleAt) && a.assembleAt !== "/"
     ? [a.base, source.slice(a.assembleAt.length + 1)]
     : [AT.FDCWD, source];
-  a.p.sys("openat2", [directory, path, a.sourceHow, 24], { into: fd, say: `open ${source}` });
+  const say = `open ${source}`;
+  a.p.sys("openat2", [directory, path, a.sourceHow, 24], fail ? { into: fd, fail } : { into: fd, say });
 }
 
 /** A detached copy of the mounts at a source. */
@@ -215,7 +262,7 @@ function bindMount(a: Assembly, step: Step & { do: "bind" }, early: Slot | undef
   const { p } = a;
   if (step.optional && !early) {
     const gone = p.label("gone"), there = p.label("there"), probe = p.slot();
-    p.sys("openat2", [AT.FDCWD, step.source, a.sourceHow, 24], { into: probe, fail: gone });
+    openSource(a, step.source, probe, gone);
     p.sys("close", [probe]);
     p.goto(there);
     const after = p.label("after");
@@ -241,7 +288,8 @@ function attach(a: Assembly, tree: Slot, { dest, own }: { dest: string; own: boo
   const { p } = a;
   const say = `mount ${dest}`;
   if (own) {
-    p.sys("move_mount", [tree, "", a.root, relative(dest), MOVE_MOUNT.F_EMPTY_PATH], { say });
+    const { fd, name } = onOwnGround(a, dest);
+    p.sys("move_mount", [tree, "", fd, name, MOVE_MOUNT.F_EMPTY_PATH], { say });
     return;
   }
   const at = p.slot();
@@ -285,7 +333,8 @@ function tmpfs(a: Assembly, into: Slot, { bytes, mode }: { bytes: number; mode: 
 function sealCopy(a: Assembly, dest: string): void {
   const { p } = a;
   const tree = p.slot();
-  p.sys("open_tree", [a.root, relative(dest), OPEN_TREE.CLONE | OPEN_TREE.CLOEXEC], { into: tree });
+  const { fd, name } = onOwnGround(a, dest);
+  p.sys("open_tree", [fd, name, OPEN_TREE.CLONE | OPEN_TREE.CLOEXEC], { into: tree });
   readOnly(a, tree, dest);
   attach(a, tree, { dest, own: true });
   p.sys("close", [tree]);
@@ -383,7 +432,7 @@ function proc(a: Assembly, step: Step & { do: "proc" }): void {
   const fd = p.slot(), knob = p.slot();
   const attributes = MOUNT_ATTR.NOSUID | MOUNT_ATTR.NODEV | MOUNT_ATTR.NOEXEC;
   fileSystem(a, fd, { type: "proc", options: [], attributes });
-  attach(a, fd, { dest: step.dest, own: true });
+  attach(a, fd, { dest: step.dest, own: a.own[0]?.dest === "/" });
   if (step.nested) {
     p.sys("close", [fd]);
     return;
