@@ -30,5 +30,10 @@ export const registry: Registry = {
       summary: "The command line of isolate-namespace's isolate.sh, with its meaning",
       load: () => import("./legacy/isolate-sh.ts"),
     },
+    {
+      name: "jupyter_docker_kernel.py",
+      summary: "The command line of jupyter-docker-kernel, its setup and its launch",
+      load: () => import("./legacy/jupyter-docker-kernel.ts"),
+    },
   ],
 };
