@@ -144,6 +144,9 @@ export const DEFAULTS: Kernel = {
   ppoll: scripted,
   wait4: scripted,
 
+  madvise: (call) => call.process.memory.giveBack(call.number(0), call.number(1)),
+  mprotect: (call) => call.process.memory.seal(call.number(0), call.number(1)),
+
   getpid: ({ process }) => process.pid,
   getpgid: ({ process }) => process.pid,
   dup3: (call) => call.number(1),

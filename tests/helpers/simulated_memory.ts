@@ -5,13 +5,18 @@ export interface Region {
   start: number;
   bytes: Uint8Array<ArrayBuffer>;
   writable: boolean;
+  /** What is there again when the memory is given back. */
+  original?: Uint8Array<ArrayBuffer>;
 }
 
 /** What a process can see; touching anything else, or writing what is read-only, throws. */
 export class Memory {
   readonly #regions: Region[];
-  constructor(regions: Region[]) {
+  /** Ranges made read-only later. */
+  readonly #sealed: { start: number; end: number }[] = [];
+  constructor(regions: Region[], sealed: { start: number; end: number }[] = []) {
     this.#regions = regions;
+    this.#sealed = sealed;
   }
 
   #at(address: number | bigint, size: number): { view: DataView; offset: number; region: Region } {
@@ -26,7 +31,11 @@ export class Memory {
   }
   #writable(address: number | bigint, size: number): { view: DataView; offset: number; region: Region } {
     const found = this.#at(address, size);
-    if (!found.region.writable) throw new Error(`write to read-only 0x${Number(address).toString(16)}`);
+    const place = Number(address);
+    const sealed = this.#sealed.some(({ start, end }) => place < end && place + size > start);
+    if (sealed || !found.region.writable) {
+      throw new Error(`write to read-only 0x${Number(address).toString(16)}`);
+    }
     return found;
   }
 
@@ -63,6 +72,18 @@ export class Memory {
     }
   }
   copy(): Memory {
-    return new Memory(this.#regions.map((r) => r.writable ? { ...r, bytes: r.bytes.slice() } : r));
+    const regions = this.#regions.map((r) => r.writable ? { ...r, bytes: r.bytes.slice() } : r);
+    return new Memory(regions, [...this.#sealed]);
+  }
+  /** mprotect(2) with PROT_READ. */
+  seal(start: number, size: number): void {
+    this.#at(start, size);
+    this.#sealed.push({ start, end: start + size });
+  }
+  /** madvise(2) with MADV_DONTNEED: what the file holds is there again, zeros elsewhere. */
+  giveBack(address: number, size: number): void {
+    const { region, offset } = this.#at(address, size);
+    if (!region.original) throw new Error("only memory of the image is given back");
+    region.bytes.set(region.original.subarray(offset, offset + size), offset);
   }
 }

@@ -215,7 +215,8 @@ export function load(
     const field = (n: number) => Number(view.getBigUint64(at + n, true));
     const bytes = new Uint8Array(field(40));
     bytes.set(image.subarray(field(8), field(8) + field(32)));
-    regions.push({ start: field(16), bytes, writable: (view.getUint32(at + 4, true) & PF_W) !== 0 });
+    const writable = (view.getUint32(at + 4, true) & PF_W) !== 0;
+    regions.push({ start: field(16), bytes, writable, original: bytes.slice() });
   }
   regions.push({ start: STACK, bytes: stack(argv, env), writable: true });
   const memory = new Memory(regions);
@@ -223,17 +224,22 @@ export function load(
   return new Process(arch, memory, BigInt(DATA_ADDRESS + 16), FIRST_PID, { next: FIRST_PID + 1 });
 }
 
-/** argc, argv, NULL, envp, NULL, then the strings. */
+const AT_EXECFN = 31;
+
+/** argc, argv, NULL, envp, NULL, a short auxiliary vector, then the strings and the name of the executed file. */
 function stack(argv: string[], env: string[]): Uint8Array<ArrayBuffer> {
-  const strings = [...argv, ...env].map((text) => encodeOs(text + "\0"));
-  const head = 8 * (argv.length + env.length + 3);
+  const strings = [...argv, ...env, argv[0] ?? ""].map((text) => encodeOs(text + "\0"));
+  const vectors = argv.length + env.length + 3;
+  const head = 8 * (vectors + 4);
   const bytes = new Uint8Array(head + strings.reduce((sum, s) => sum + s.length, 0));
   const view = new DataView(bytes.buffer);
   view.setBigUint64(0, BigInt(argv.length), true);
+  view.setBigUint64(8 * vectors, BigInt(AT_EXECFN), true);
   let text = head;
   strings.forEach((string, i) => {
-    const slot = 8 * (1 + i + (i >= argv.length ? 1 : 0));
-    view.setBigUint64(slot, BigInt(STACK + text), true);
+    const last = i === strings.length - 1;
+    const word = last ? vectors + 1 : 1 + i + (i >= argv.length ? 1 : 0);
+    view.setBigUint64(8 * word, BigInt(STACK + text), true);
     bytes.set(string, text);
     text += string.length;
   });

@@ -19,7 +19,9 @@ function word(value: bigint): Uint8Array {
 
 /** The monitor's pipes, told apart by the end it closes once init has the other. */
 export function links(monitor: Process): { control: Process["pipes"][0]; report: Process["pipes"][0] } {
-  const closed = new Set(monitor.named("close").map((call) => call.number(0)));
+  const born = monitor.calls.findLastIndex((call) => call.name === "clone");
+  const later = monitor.calls.slice(born);
+  const closed = new Set(later.filter((call) => call.name === "close").map((call) => call.number(0)));
   const control = monitor.pipes.find(({ read, write }) => closed.has(read) && !closed.has(write));
   const report = monitor.pipes.find(({ read, write }) => closed.has(write) && !closed.has(read));
   assert.ok(control && report, "the monitor keeps one end of two pipes");

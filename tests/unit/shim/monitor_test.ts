@@ -1,6 +1,6 @@
 /** The monitor, simulated: what it does before init, which signals it passes on, how it stops and ends. */
 import assert from "node:assert/strict";
-import { CLONE, IOCTL, SIG } from "../../../ffi/constants.ts";
+import { CLONE, IOCTL, S, SIG } from "../../../ffi/constants.ts";
 import type { Kernel } from "../../helpers/fake_kernel.ts";
 import type { Process } from "../../helpers/simulator.ts";
 import {
@@ -95,10 +95,12 @@ Deno.test("what the caller leaked is closed, what is to be kept is not", () => {
     assert.ok(monitor.named("close_range").some((call) => call.number(1) === 0xffff_ffff));
   }
   const result = { to: { fd: 6 }, members: '"engine":"namespaces"' };
-  const monitor = runMonitor({ keepFds: [4], result }, [done]);
+  const writable: Kernel = { fcntl: (call) => call.number(1) === 3 ? 1 : call.number(1) === 1030 ? 50 : 0 };
+  const monitor = runMonitor({ keepFds: [4], result }, [done], writable);
   assert.deepEqual(leaked(monitor), [4, 6]);
-  // The result's descriptor is not the target's.
-  assert.equal(matching(monitor, /^fcntl\(6, 2, 1\)/).length, 1);
+  // The result's descriptor is not the target's, unless that was asked for as well.
+  before(monitor, /^close\(6\)/, /^clone/);
+  assert.deepEqual(matching(runMonitor({ keepFds: [6], result }, [done], writable), /^close\(6\)/).length, 1);
 });
 
 Deno.test("a directory or an O_PATH descriptor would be a way out: refused before anything starts", () => {
@@ -173,37 +175,41 @@ Deno.test("init that is ending does not hinder: a signal that cannot be passed o
 });
 
 for (const number of [SIG.STOP, SIG.TSTP, SIG.TTIN, SIG.TTOU]) {
-  Deno.test(`a target stopped by signal ${number}: stop alike while it is blocked, let it in, go on with one SIGCONT`, () => {
-    const masks: string[] = [];
-    let taken = 0n;
-    const monitor = runMonitor({}, [report("stopped", number), report("exited", 5 << 8)], {
-      ...terminal({ foreground: OWN_GROUP }),
-      rt_sigprocmask: (call) => void masks.push(`${call.number(0)} ${call.word(1)}`),
-      rt_sigtimedwait: (call) => {
-        taken = call.word(0);
-        assert.ok(call.args[2], "it does not wait for one");
-        assert.deepEqual([call.word(2), call.word(2, 8)], [0n, 0n]);
-        return SIG.CONT;
-      },
+  for (const onTerminal of [true, false]) {
+    // On a terminal our whole group stops, as it would have with the target in it.
+    const who = onTerminal ? 0 : 1000;
+    const where = onTerminal ? "on a terminal" : "elsewhere";
+    Deno.test(`a target stopped by signal ${number} ${where}: raised while blocked, let in, then one SIGCONT`, () => {
+      const masks: string[] = [];
+      let taken = 0n;
+      const monitor = runMonitor({}, [report("stopped", number), report("exited", 5 << 8)], {
+        ...(onTerminal && terminal({ foreground: OWN_GROUP })),
+        rt_sigprocmask: (call) => void masks.push(`${call.number(0)} ${call.word(1)}`),
+        rt_sigtimedwait: (call) => {
+          taken = call.word(0);
+          assert.ok(call.args[2], "it does not wait for one");
+          assert.deepEqual([call.word(2), call.word(2, 8)], [0n, 0n]);
+          return SIG.CONT;
+        },
+      });
+      inOrder(
+        monitor,
+        /^ppoll/,
+        new RegExp(`^kill\\(${who}, ${number}\\)`),
+        /^rt_sigprocmask\(1, /,
+        /^rt_sigprocmask\(0, /,
+        /^rt_sigtimedwait/,
+        /^write\(/,
+        /^ppoll/,
+      );
+      const all = 2n ** 64n - 1n;
+      assert.deepEqual(masks.slice(1), [`1 ${1n << BigInt(number - 1)}`, `0 ${all}`]);
+      assert.equal(taken, 1n << BigInt(SIG.CONT - 1));
+      assert.deepEqual(passedOn(monitor), [BigInt(SIG.CONT) + (onTerminal ? 0x100n : 0n)]);
+      assert.equal(monitor.named("kill").length, 1);
+      assert.deepEqual(monitor.end, { exit: 5 });
     });
-    const [, , unblocked] = inOrder(
-      monitor,
-      /^ppoll/,
-      new RegExp(`^kill\\(1000, ${number}\\)`),
-      /^rt_sigprocmask\(1, /,
-      /^rt_sigprocmask\(0, /,
-      /^rt_sigtimedwait/,
-      /^write\(/,
-      /^ppoll/,
-    );
-    assert.ok(unblocked);
-    const all = 2n ** 64n - 1n;
-    assert.deepEqual(masks.slice(1), [`1 ${1n << BigInt(number - 1)}`, `0 ${all}`]);
-    assert.equal(taken, 1n << BigInt(SIG.CONT - 1));
-    assert.deepEqual(passedOn(monitor), [BigInt(SIG.CONT) + 0x100n]);
-    assert.equal(monitor.named("kill").length, 1);
-    assert.deepEqual(monitor.end, { exit: 5 });
-  });
+  }
 }
 
 Deno.test("it goes on where the kernel discards the stop: the target is continued all the same", () => {
@@ -268,13 +274,29 @@ Deno.test("time limit 124; init gone without a word 125", () => {
   assert.deepEqual(runMonitor({}, [report("stopped", SIG.STOP), initGone]).end, { exit: 125 });
 });
 
-Deno.test("init killed from outside is told where stderr is a terminal, and delays nobody elsewhere", () => {
-  const onTerminal = runMonitor({}, [initGone], { ...terminal({ foreground: OWN_GROUP }), wait4: gone(9) });
-  assert.deepEqual(onTerminal.end, { exit: 125 });
-  const said = [...onTerminal.output.keys()].map((fd) => onTerminal.written(fd)).join("");
-  assert.match(said, /^cordon: the sandbox's init was killed from outside\n$/);
-  const elsewhere = runMonitor({}, [initGone], { wait4: gone(9) });
-  assert.deepEqual(elsewhere.output.size, 0);
+Deno.test("init killed from outside is told, except into a pipe or a socket whose end somebody waits for", () => {
+  for (const type of [S.IFREG, 0o020000]) {
+    const monitor = runMonitor({}, [initGone], { ...types({ 2: type }), wait4: gone(9) });
+    assert.deepEqual(monitor.end, { exit: 125 });
+    const said = [...monitor.output.keys()].map((fd) => monitor.written(fd)).join("");
+    assert.equal(said, "cordon: the sandbox's init was killed from outside\n");
+  }
+  for (const type of [S.IFIFO, S.IFSOCK]) {
+    const monitor = runMonitor({}, [initGone], { ...types({ 2: type }), wait4: gone(9) });
+    assert.deepEqual(monitor.end, { exit: 125 });
+    assert.equal(monitor.output.size, 0);
+  }
+});
+
+Deno.test("init that failed by itself has told why: nothing is added", () => {
+  const monitor = runMonitor({}, [initGone], { ...types({ 2: S.IFREG }), wait4: gone(125 << 8) });
+  assert.deepEqual(monitor.end, { exit: 125 });
+  assert.equal(monitor.output.size, 0);
+});
+
+Deno.test("a failure of the target's set-up is ours, not a status of the target's", () => {
+  const monitor = runMonitor({}, [report("failed"), report("exited", 125 << 8)], {});
+  assert.deepEqual(monitor.end, { exit: 125 });
 });
 
 Deno.test("it waits until nothing is left inside before it ends or removes anything", () => {
