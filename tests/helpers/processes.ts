@@ -139,12 +139,16 @@ export async function whileRunning<T>(
   try {
     return await body(started);
   } finally {
-    try {
-      child.kill("SIGKILL");
-    } catch (error) {
-      if (!(error instanceof TypeError || error instanceof Deno.errors.NotFound)) throw error; // it has ended
-    }
+    endProcess(child);
     await ends;
+  }
+}
+
+function endProcess(child: Deno.ChildProcess): void {
+  try {
+    child.kill("SIGKILL");
+  } catch (error) {
+    if (!(error instanceof TypeError || error instanceof Deno.errors.NotFound)) throw error; // it has ended
   }
 }
 
