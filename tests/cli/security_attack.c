@@ -198,6 +198,53 @@ static int hard_link_by_descriptor(void) {
   TRY(unlink("hard-link"));
   return 0;
 }
+/* Files in the working directory that would run as their owner, made in every way there is; they are removed again. */
+static int setuid_file(int fd) {
+  struct stat now;
+  TRY(fd);
+  TRY(fstat(fd, &now));
+  if (!(now.st_mode & (S_ISUID | S_ISGID))) return ENODATA;
+  unlink("setuid");
+  return 0;
+}
+static int setuid_chmod(void) {
+  int fd = open("setuid", O_CREAT | O_RDWR, 0755);
+  TRY(chmod("setuid", 04755));
+  return setuid_file(fd);
+}
+static int setuid_fchmod(void) {
+  int fd = open("setuid", O_CREAT | O_RDWR, 0755);
+  TRY(fchmod(fd, 04755));
+  return setuid_file(fd);
+}
+static int setuid_fchmodat(void) {
+  int fd = open("setuid", O_CREAT | O_RDWR, 0755);
+  TRY(fchmodat(AT_FDCWD, "setuid", 04755, 0));
+  return setuid_file(fd);
+}
+static int setuid_fchmodat2(void) {
+  int fd = open("setuid", O_CREAT | O_RDWR, 0755);
+  TRY(syscall(452, AT_FDCWD, "setuid", HIGH | 04755, 0));
+  return setuid_file(fd);
+}
+static int setuid_open(void) { return setuid_file(syscall(SYS_openat, AT_FDCWD, "setuid-open", O_CREAT | O_RDWR, 04755)); }
+static int setgid_open(void) { return setuid_file(syscall(SYS_openat, AT_FDCWD, "setgid-open", O_CREAT | O_RDWR, 02755)); }
+static int setuid_tmpfile(void) {
+  int fd = open(".", O_TMPFILE | O_RDWR, HIGH | 04755);
+  TRY(fd);
+  char path[64];
+  snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+  TRY(linkat(AT_FDCWD, path, AT_FDCWD, "setuid-tmpfile", AT_SYMLINK_FOLLOW));
+  return setuid_file(fd);
+}
+static int setuid_mknod(void) {
+  TRY(mknod("setuid-mknod", S_IFREG | 04755, 0));
+  return setuid_file(open("setuid-mknod", O_RDONLY));
+}
+static int setuid_openat2(void) {
+  struct { uint64_t flags, mode, resolve; } how = { O_CREAT | O_RDWR, 04755, 0 };
+  return setuid_file(syscall(SYS_openat2, AT_FDCWD, "setuid-openat2", &how, sizeof how));
+}
 /* An inherited directory is a way to everything above it. */
 static int climb_descriptor(void) { TRY(openat(number(), "..", O_RDONLY | O_DIRECTORY)); return 0; }
 static int open_by_handle(void) {
@@ -241,7 +288,8 @@ static const struct { const char *name; int (*run)(void); } attacks[] = {
   ATTACK(fork_bomb), ATTACK(read_file), ATTACK(open_for_writing), ATTACK(create), ATTACK(create_block_device),
   ATTACK(create_character_device), ATTACK(change_mode), ATTACK(change_mode_of_stdin), ATTACK(hard_link),
   ATTACK(hard_link_by_descriptor), ATTACK(climb_descriptor), ATTACK(open_by_handle), ATTACK(abstract_socket),
-  ATTACK(loopback),
+  ATTACK(loopback), ATTACK(setuid_chmod), ATTACK(setuid_fchmod), ATTACK(setuid_fchmodat), ATTACK(setuid_fchmodat2),
+  ATTACK(setuid_open), ATTACK(setgid_open), ATTACK(setuid_tmpfile), ATTACK(setuid_mknod), ATTACK(setuid_openat2),
 };
 
 static int run(char *what) {

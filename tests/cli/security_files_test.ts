@@ -170,6 +170,26 @@ userOnly("setuid programs give no other user", async (p) => {
   assert.equal(ok(await p.isolate(["-m", dir, `${dir}/setuid`, "become_root"])), "become_root EINVAL");
 }, { needs: [...needs, root] });
 
+everyone("no setuid program is left behind for others to run as the caller", async (p) => {
+  const names = "chmod fchmod fchmodat fchmodat2 open tmpfile mknod".split(" ").map((name) =>
+    `setuid_${name}`
+  );
+  const attacks = [...names, "setgid_open", "setuid_openat2"];
+  const [outer, inner] = [p.dir(), p.dir()];
+  // fchmodat2 came with Linux 6.6; the refusal inside is older kernels' as well.
+  worked(await outside(p, attacks, { cwd: outer }), { except: { setuid_fchmodat2: ["ENOSYS"] } });
+  assert.deepEqual(await inside(p, attacks, { args: ["-m", "."], cwd: inner }), {
+    ...all(attacks, "EPERM"),
+    setuid_openat2: "ENOSYS",
+  });
+  assert.notEqual(await p.sh("find . -type f -perm /6000", outer), "");
+  assert.equal(await p.sh("find . -perm /6000", inner), "");
+  // A directory of a group stays one, and files are made in it and copied as ever.
+  const shared =
+    "mkdir group && chmod 2775 group && : > group/file && cp -a group copy && stat -c %a group copy";
+  assert.equal(ok(await p.isolate(["-m", ".", "--", "sh", "-c", shared], { cwd: inner })), "2775\n2775");
+}, { needs });
+
 rootOnly("no file by its handle", async (p) => {
   const attacks = ["open_by_handle:/usr"];
   worked(await outside(p, attacks));

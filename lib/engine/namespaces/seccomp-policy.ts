@@ -43,6 +43,12 @@ const UNSHARE_FREE = 0x0005_0f00;
 /** Values that personality(2) takes in Docker: Linux, 32-bit, uname 2.6, both, and the question for the present one. */
 const PERSONALITIES = [0, 0x8, 0x20000, 0x20008, 0xffff_ffff];
 
+/** inode(7). */
+const S_ISUID = 0o4000;
+const S_ISGID = 0o2000;
+/** O_CREAT and the bit that makes O_TMPFILE (open(2)): without either the mode says nothing. */
+const CREATING = 0o100 | 0o20000000;
+
 const TIOCSTI = 0x5412;
 const TIOCLINUX = 0x541c;
 
@@ -110,6 +116,17 @@ const RULES: readonly PolicyRule[] = [
     ],
     verdict: ENOSYS,
   },
+
+  // A program with the caller's user id in its mode, left in a shown directory, would be the caller for whoever runs it
+  // outside. Setgid by chmod stays: directories of a group have it, and a filter cannot see what a path is.
+  { calls: ["chmod", "fchmod"], when: [bits(1, S_ISUID)], verdict: EPERM },
+  { calls: ["fchmodat", "fchmodat2"], when: [bits(2, S_ISUID)], verdict: EPERM },
+  { calls: ["creat", "mknod"], when: [bits(1, S_ISUID | S_ISGID)], verdict: EPERM },
+  { calls: ["mknodat"], when: [bits(2, S_ISUID | S_ISGID)], verdict: EPERM },
+  { calls: ["open"], when: [bits(1, CREATING), bits(2, S_ISUID | S_ISGID)], verdict: EPERM },
+  { calls: ["openat"], when: [bits(2, CREATING), bits(3, S_ISUID | S_ISGID)], verdict: EPERM },
+  // Its mode is in memory. A sandbox inside needs it; other programs have a fallback.
+  { calls: ["openat2"], verdict: ENOSYS, notNested: true },
 
   // Typing into the caller's terminal.
   { calls: ["ioctl"], when: [is(1, TIOCSTI)], verdict: EPERM },

@@ -15,16 +15,19 @@ const REFUSED = {
     "swapon swapoff reboot settimeofday clock_settime vhangup iopl ioperm",
   "errno 38":
     "clone3 io_uring_setup io_uring_enter io_uring_register modify_ldt uselib ustat sysfs _sysctl create_module " +
-    "get_kernel_syms query_module nfsservctl lookup_dcookie",
+    "get_kernel_syms query_module nfsservctl lookup_dcookie openat2",
 };
 
 /** Allowed in a sandbox that may hold sandboxes. */
 const NESTED = new Set(
   ("clone unshare setns chroot pivot_root mount umount2 open_tree open_tree_attr move_mount fsopen fsconfig fsmount fspick " +
-    "mount_setattr sethostname setdomainname").split(" "),
+    "mount_setattr sethostname setdomainname openat2").split(" "),
 );
 
-const BY_ARGUMENT = new Set(["clone", "unshare", "personality", "ioctl", "socket", "socketpair"]);
+const BY_ARGUMENT = new Set(
+  ("clone unshare personality ioctl socket socketpair " +
+    "chmod fchmod fchmodat fchmodat2 creat mknod mknodat open openat").split(" "),
+);
 
 function asker(arch: Arch, options = { nested: false } as Parameters<typeof defaultFilter>[1]) {
   const filter = defaultFilter(arch, options);
@@ -91,7 +94,7 @@ for (const arch of ARCHES) {
   Deno.test(`seccomp policy: ordinary calls take at most 12 instructions on ${arch}`, () => {
     const filter = defaultFilter(arch, { nested: false });
     const hot =
-      "read write openat close newfstatat mmap munmap futex ppoll epoll_pwait recvmsg sendmsg execve wait4 brk";
+      "read write close newfstatat mmap munmap futex ppoll epoll_pwait recvmsg sendmsg execve wait4 brk";
     for (const name of hot.split(" ")) {
       const { verdict, steps } = runFilter(filter, {
         number: syscallNumbers(arch).get(name)!,
@@ -100,6 +103,12 @@ for (const arch of ARCHES) {
       assert.equal(verdictName(verdict), "allow");
       assert.ok(steps <= 12, `${name} takes ${steps}`);
     }
+    const { steps } = runFilter(filter, {
+      number: syscallNumbers(arch).get("openat")!,
+      audit: AUDIT[arch],
+      arguments: [0n, 0n, 0o101n, 0o644n],
+    });
+    assert.ok(steps <= 20, `openat takes ${steps}`);
     assert.ok(filter.length / 8 < 300, `${filter.length / 8} instructions`);
   });
 
@@ -167,6 +176,41 @@ for (const arch of ARCHES) {
       const few = asker(arch, { nested: false, networkFamilies: [1] });
       assert.equal(few(call, 1n, 1n, 0n), "allow");
       for (const family of [2n, 10n, 16n, 40n]) assert.equal(few(call, family, 1n, 0n), "errno 97");
+    }
+  });
+
+  Deno.test(`seccomp policy: no setuid file, and no setgid one made as such, on ${arch}`, () => {
+    const numbers = syscallNumbers(arch);
+    const creat = 0o101n, tmpfile = 0o20200001n;
+    /** The call with its mode; `flags` for those that open. */
+    const calls: Record<string, (mode: bigint, flags: bigint) => bigint[]> = {
+      chmod: (mode) => [0n, mode],
+      fchmod: (mode) => [0n, mode],
+      fchmodat: (mode) => [0n, 0n, mode],
+      fchmodat2: (mode) => [0n, 0n, mode],
+      creat: (mode) => [0n, mode],
+      mknod: (mode) => [0n, mode],
+      mknodat: (mode) => [0n, 0n, mode],
+      open: (mode, flags) => [0n, flags, mode],
+      openat: (mode, flags) => [0n, 0n, flags, mode],
+    };
+    for (const nested of [false, true]) {
+      const ask = asker(arch, { nested });
+      for (const [call, args] of Object.entries(calls)) {
+        if (!numbers.has(call)) continue;
+        const opens = call.startsWith("open"), changes = call.includes("chmod");
+        for (const flags of opens ? [creat, tmpfile] : [0n]) {
+          for (const high of [0n, 7n << 32n]) {
+            assert.equal(ask(call, ...args(0o4755n | high, flags | high)), "errno 1", call);
+            assert.equal(ask(call, ...args(0o2755n | high, flags)), changes ? "allow" : "errno 1", call);
+          }
+          for (const mode of [0n, 0o644n, 0o777n, 0o1777n]) {
+            assert.equal(ask(call, ...args(mode, flags)), "allow");
+          }
+        }
+        // Whatever lies in the place of a mode that is not looked at.
+        if (opens) assert.equal(ask(call, ...args(0o7777n, 2n)), "allow", call);
+      }
     }
   });
 
