@@ -8,6 +8,7 @@ import type { Program } from "./program.ts";
 const ROW = 64;
 const TEXT = 8;
 const PREFIX = "cordon: ";
+const HINT = "\nhint: cordon doctor\n";
 
 /** Rows of {length, text} by errno: the program's strerror(3). */
 function errorRows(): Uint8Array {
@@ -20,7 +21,7 @@ function errorRows(): Uint8Array {
   return rows;
 }
 
-/** Appends the operations of `program.abort`: `cordon: <step>: <ERRNO (words)>` on stderr, then `giveUp`. */
+/** Appends the operations of `program.abort`: `cordon: <step>: <ERRNO (words)>` on stderr, a hint, then `giveUp`. */
 export function addAbort(p: Program): void {
   p.place(p.abort);
   const rows = p.constant(errorRows());
@@ -38,6 +39,7 @@ export function addAbort(p: Program): void {
   p.load(parts.cell(40), at);
   p.add(parts.cell(32), at, TEXT);
   p.sys("writev", [2, parts, 3], { fail: "ignore" });
+  p.if([p.suspectMachine, "!=", 0], () => p.sys("write", [2, HINT, HINT.length], { fail: "ignore" }));
   p.place(p.giveUp);
   p.if([p.onAbort, "!=", 0], () => p.goto(p.onAbort));
   p.exit(EXIT.cordon);

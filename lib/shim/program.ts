@@ -79,6 +79,8 @@ export class Program {
   readonly failed: Slot = new Slot(new Address("vm", 8));
   /** Where the process goes on after a failure nobody handled: the address of an operation; 0 ends it. */
   readonly onAbort: Slot;
+  /** Not zero while a failure most likely lies with the machine: what it says then points to `cordon doctor`. */
+  readonly suspectMachine: Slot;
   /** Where text ends and data begins. */
   readonly dataStart: Address = new Address("data", 0);
   /** Bytes of zeroed memory behind the data. */
@@ -92,6 +94,7 @@ export class Program {
 
   constructor(readonly arch: Arch) {
     this.onAbort = this.slot();
+    this.suspectMachine = this.slot();
   }
 
   /** The constants so far. */

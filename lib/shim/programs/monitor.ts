@@ -75,11 +75,13 @@ export function monitor(s: Shared): void {
   }
   if (pumps.input) s.monitorOnly.push(pumps.input.file, pumps.input.unread);
   s.monitorOnly.push(signals, s.complain, s.control.write, s.report.read);
+  p.set(p.suspectMachine, 1);
   fork(p, initPid, s.initLabel, {
     flags: namespaces,
     say: "create namespaces",
     ...(plan.relay && { pidfd }),
   });
+  p.set(p.suspectMachine, 0);
   if (plan.relay) {
     const init = p.slot();
     p.field(init, pidfd, 32);

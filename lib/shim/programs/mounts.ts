@@ -73,6 +73,7 @@ export function assembleRoot(p: Program, steps: Step[], options: MountOptions): 
   p.sys("umask", [0], { into: umask }); // what is made here has the modes it is made with
   p.sys("mount", ["none", "/", 0, MS.REC | MS.PRIVATE, 0], { say: "make mount propagation private" });
 
+  p.set(p.suspectMachine, 0);
   // A source that contains the place of assembly is opened before that is covered.
   const early = new Map<Step, Slot>();
   for (const step of steps) {
@@ -82,6 +83,7 @@ export function assembleRoot(p: Program, steps: Step[], options: MountOptions): 
   }
   const flags = O.PATH | openFlags(p.arch).DIRECTORY | O.CLOEXEC;
   p.sys("openat", [AT.FDCWD, assembleAt, flags, 0], { into: a.base, say: `open ${assembleAt}` });
+  p.set(p.suspectMachine, 1);
   if (steps.some((s) => s.do === "overlay")) scratch(a, options.tmpBytes);
   const whole = steps.find((s) => s.do === "root");
   if (whole) p.set(a.root, early.get(whole) ?? cloneTree(a, whole));
@@ -94,9 +96,16 @@ export function assembleRoot(p: Program, steps: Step[], options: MountOptions): 
 
   const readOnlyAtEnd: { fd: Slot; dest: string }[] = [];
   const outer = outerPaths(steps);
-  for (const step of steps) apply(a, step, { outer, early, readOnlyAtEnd });
+  p.set(p.suspectMachine, 0);
+  for (const step of steps) {
+    const machine = step.do === "proc" || step.do === "devpts";
+    if (machine) p.set(p.suspectMachine, 1);
+    apply(a, step, { outer, early, readOnlyAtEnd });
+    if (machine) p.set(p.suspectMachine, 0);
+  }
   for (const { fd, dest } of readOnlyAtEnd) readOnly(a, fd, dest);
   reopenDevices(a);
+  p.set(p.suspectMachine, 1);
   for (const { fd, dest } of a.own) if (dest !== "/") p.sys("close", [fd]);
   p.sys("umask", [umask]);
 

@@ -17,6 +17,7 @@ export function targetProcess(s: Shared): void {
   }, () => p.sys("setsid", []));
   const broken = p.label("set-up of the target failed");
   p.set(p.onAbort, broken);
+  p.set(p.suspectMachine, 0);
   for (const fd of plan.keepFds) p.sys("fcntl", [fd, F.SETFD, 0]);
   enterDirectory(s);
   p.sys("rt_sigaction", [SIG.PIPE, p.buffer(32), 0, SIGSET]); // the runtime that started us ignores it
