@@ -6,8 +6,10 @@ import { openEngine } from "../lib/docker/system.ts";
 import { type ContainerMount, execContainerKernel } from "../lib/engine/docker/kernel.ts";
 import { CordonError } from "../lib/errors.ts";
 import { hostFs } from "../lib/host/fs.ts";
+import type { Host } from "../lib/host/host.ts";
 import { hiddenPaths } from "../lib/jupyter/hide.ts";
 import { insideFiles, listenForKernel } from "../lib/jupyter/launch.ts";
+import { privateName, privateParents } from "../lib/jupyter/leftovers.ts";
 import { toMounts } from "../lib/jupyter/mounts.ts";
 import type { Mount } from "../lib/spec/spec.ts";
 import type { KernelLaunchOptions } from "./kernel-launch.options.ts";
@@ -33,7 +35,7 @@ export async function launchInContainer(options: KernelLaunchOptions, launch: La
     file: options.connectionFile,
     command: options.command,
   });
-  const directory = privateDirectory(host.env["XDG_RUNTIME_DIR"]);
+  const directory = privateDirectory(host.env);
   try {
     const place: Mount = {
       dest: workdir,
@@ -75,9 +77,11 @@ export async function launchInContainer(options: KernelLaunchOptions, launch: La
   }
 }
 
-/** Mode 0700 and a random name; short, because socket paths below it are limited to 107 bytes. */
-function privateDirectory(runtime: string | undefined): string {
-  return Deno.makeTempDirSync(runtime ? { dir: runtime, prefix: "cordon-" } : { prefix: "cordon-" });
+/** A random name, from which kernel gc sees later that its maker is dead; socket paths below it have 107 bytes. */
+function privateDirectory(env: Host["env"]): string {
+  const path = posix.join(privateParents(env)[0]!, privateName());
+  Deno.mkdirSync(path, { mode: 0o700 });
+  return path;
 }
 
 function networkOf(options: KernelLaunchOptions): "none" | "host" | "bridge" {

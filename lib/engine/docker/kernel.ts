@@ -15,6 +15,7 @@ import { inspectImage } from "../../docker/images.ts";
 import { info, isRootless } from "../../docker/system.ts";
 import { CordonError } from "../../errors.ts";
 import type { Host } from "../../host/host.ts";
+import { launcherLabel } from "../../jupyter/leftovers.ts";
 import { containerInit } from "../../shim/programs/container_init.ts";
 import { containerProgram } from "../../shim/programs/container.ts";
 import { writeImage } from "../../shim/image.ts";
@@ -163,7 +164,7 @@ async function config(engine: Engine, kernel: ContainerKernel, host: Host): Prom
       "cordon.managed": "1",
       [KERNEL_LABELS.kind]: "kernel",
       [KERNEL_LABELS.owner]: String(host.uid),
-      [KERNEL_LABELS.launcher]: `${Deno.pid}:${startTime()}`,
+      [KERNEL_LABELS.launcher]: launcherLabel(),
     },
     HostConfig: {
       NetworkMode: kernel.network,
@@ -185,12 +186,6 @@ async function config(engine: Engine, kernel: ContainerKernel, host: Host): Prom
       ...(kernel.gpus !== undefined && { DeviceRequests: [gpuRequest(kernel.gpus)] }),
     },
   };
-}
-
-/** Field 22 of proc_pid_stat(5): with the pid it names a process for good. */
-function startTime(): string {
-  const stat = Deno.readTextFileSync("/proc/self/stat");
-  return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19]!;
 }
 
 function ulimits(limits: Limits): { Name: string; Soft: number; Hard: number }[] {
