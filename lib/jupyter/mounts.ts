@@ -34,7 +34,7 @@ export function parseKernelMount(option: string, text: string): KernelMount {
         `(names with colons: '{"dest":"/…","source":"/…","flags":["ro"]}')`,
     );
   }
-  return { host, dest: posix.normalize(dest), mode };
+  return { host, dest: posix.resolve(dest), mode };
 }
 
 /** The Spec's mounts for what was typed. Relative names are those of `cwd`. No I/O. */
