@@ -115,7 +115,10 @@ Deno.test("a source that became a symlink since planning is an error that names 
     openat2: (call) => call.line.includes('"/home/ann/w"') ? ELOOP : call.process.nextFd++,
   });
   assert.deepEqual(init.end, { exit: 125 });
-  assert.equal(init.written(2), "cordon: open /home/ann/w: ELOOP (Too many levels of symbolic links)\n");
+  assert.equal(
+    init.written(2).split("\n")[0],
+    "cordon: open /home/ann/w: ELOOP (Too many levels of symbolic links)",
+  );
   assert.deepEqual(init.children, []);
 });
 
