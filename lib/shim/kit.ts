@@ -64,6 +64,14 @@ export function tell(p: Program, line: string, fd: Argument = 2): void {
   p.sys("write", [fd, text, encodeOs(text).length], { fail: "ignore" });
 }
 
+/** What a loop repeats is no step for `--verbose` to tell of. */
+export function silently(p: Program, body: () => void): void {
+  const { trace } = p;
+  p.trace = false;
+  body();
+  p.trace = trace;
+}
+
 /** Says why it cannot go on, and fails. */
 export function refuse(p: Program, line: string): void {
   tell(p, line);

@@ -1,14 +1,19 @@
 /** Giving up capabilities for good: bounding, ambient, and the process' own sets. capabilities(7). */
 import { CAPABILITY_VERSION, E, PR, SECUREBITS_LOCKED } from "../../../ffi/constants.ts";
+import { silently } from "../kit.ts";
 import type { Program } from "../program.ts";
 
 export function dropCapabilities(p: Program): void {
   const capability = p.slot(), past = p.label("past the last capability");
   p.set(capability, 0);
-  p.loop(() => {
-    p.sys("prctl", [PR.CAPBSET_DROP, capability, 0, 0, 0], { fail: past, say: "drop a bounding capability" });
-    p.add(capability, capability, 1);
-  });
+  silently(p, () =>
+    p.loop(() => {
+      p.sys("prctl", [PR.CAPBSET_DROP, capability, 0, 0, 0], {
+        fail: past,
+        say: "drop a bounding capability",
+      });
+      p.add(capability, capability, 1);
+    }));
   p.place(past);
   p.when([p.errno, "!=", E.INVAL], p.abort);
   p.sys("prctl", [PR.CAP_AMBIENT, PR.CAP_AMBIENT_CLEAR_ALL, 0, 0, 0], { say: "clear ambient capabilities" });

@@ -4,7 +4,7 @@
  */
 import { E, F, IOCTL, O, POLL, PR, S, SIG, SIGSET, SPLICE, STATX_FIELD, W } from "../../../ffi/constants.ts";
 import { EXIT } from "../../errors.ts";
-import { fork, ifPolled, keepOnly, pipe, pipeSlots, pollWord } from "../kit.ts";
+import { fork, ifPolled, keepOnly, pipe, pipeSlots, pollWord, silently } from "../kit.ts";
 import type { Address, Label, Program, Slot } from "../program.ts";
 import { REASON } from "./result.ts";
 import type { Shared } from "./sandbox.ts";
@@ -308,14 +308,6 @@ function writeAll(p: Program, { fd, from, count, broken }: Write): void {
     p.when([p.errno, "!=", E.AGAIN], p.abort);
     p.sys("ppoll", [p.words(BigInt(fd) | BigInt(POLL.OUT) << 32n), 1, 0, 0, SIGSET], { fail: "ignore" });
   });
-}
-
-/** What a pump repeats is no step to tell of. */
-function silently(p: Program, body: () => void): void {
-  const { trace } = p;
-  p.trace = false;
-  body();
-  p.trace = trace;
 }
 
 interface Watch {

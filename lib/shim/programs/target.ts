@@ -1,5 +1,5 @@
 /** The target: the forked child of init until it becomes the program that was asked for. */
-import { AT, E, F, SIG, SIG_SETMASK, SIGSET } from "../../../ffi/constants.ts";
+import { AT, E, F, RLIMIT, SIG, SIG_SETMASK, SIGSET } from "../../../ffi/constants.ts";
 import { EXIT } from "../../errors.ts";
 import { posix } from "node:path";
 import { tell } from "../kit.ts";
@@ -22,7 +22,7 @@ export function targetProcess(s: Shared): void {
   enterDirectory(s);
   p.sys("rt_sigaction", [SIG.PIPE, p.buffer(32), 0, SIGSET]); // the runtime that started us ignores it
   for (const { resource, soft, hard } of plan.rlimits) {
-    p.sys("prlimit64", [0, resource, p.words(soft, hard), 0], { say: `set resource limit ${resource}` });
+    p.sys("prlimit64", [0, resource, p.words(soft, hard), 0], { say: `set ${limitName(resource)}` });
   }
   p.sys("rt_sigprocmask", [SIG_SETMASK, s.callerMask.address, 0, SIGSET]);
   executeSearching(p, plan);
@@ -30,6 +30,11 @@ export function targetProcess(s: Shared): void {
   p.place(broken);
   p.sys("write", [s.report.write, p.words(REPORT.failed), 8], { fail: "ignore" });
   p.exit(EXIT.cordon);
+}
+
+function limitName(resource: number): string {
+  const found = Object.entries(RLIMIT).find(([, number]) => number === resource);
+  return found ? `RLIMIT_${found[0]}` : `resource limit ${resource}`;
 }
 
 /** The directory asked for, or else HOME, or else the root. */
