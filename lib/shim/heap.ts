@@ -1,9 +1,6 @@
 /** Bytes that a program's image will hold, growing as they are laid out. */
-import { encodeOs } from "../host/bytes.ts";
 
 const INITIAL = 1 << 15;
-/** Strings below this length are tried as ASCII first. */
-const SHORT = 128;
 
 /** Writes a 64-bit word, little-endian; negative numbers in two's complement. BigInt is slow before it is compiled. */
 export function put64(view: DataView, offset: number, value: number | bigint): void {
@@ -48,26 +45,5 @@ export class Heap {
   /** Writes a word into room that was reserved. */
   write(offset: number, value: number | bigint): void {
     put64(this.#view, offset, value);
-  }
-
-  /** Lays out a C string. Most are short and ASCII: written here without a call into the runtime. */
-  text(text: string): number {
-    const length = text.length;
-    if (length < SHORT) {
-      const offset = this.reserve(length + 1, 1);
-      let i = 0;
-      for (; i < length; i++) {
-        const code = text.charCodeAt(i);
-        if (code >= 0x80) break;
-        this.#bytes[offset + i] = code;
-      }
-      if (i === length) return offset;
-      this.#bytes.fill(0, offset, this.#top);
-      this.#top = offset;
-    }
-    const bytes = encodeOs(text);
-    const offset = this.reserve(bytes.length + 1, 1);
-    this.#bytes.set(bytes, offset);
-    return offset;
   }
 }

@@ -4,10 +4,10 @@
  */
 import { CODE_ADDRESS, DATA_ADDRESS, ELF_MACHINE, interpreter, OPERATION } from "../../ffi/interpreter.ts";
 import { type Syscall, syscallNumber } from "../../ffi/syscalls.ts";
-import { encodeOs } from "../host/bytes.ts";
 import { addAbort } from "./abort.ts";
 import { put64 } from "./heap.ts";
-import { type Address, Label, type Operation, type Program, Slot } from "./program.ts";
+import type { Text } from "./strings.ts";
+import { type Address, Label, type Program, Slot } from "./program.ts";
 
 /** Size of an operation, and where in it the description of the step lies (see the interpreter's listing). */
 export const OPERATION_SIZE = 96;
@@ -23,19 +23,22 @@ const PT_LOAD = 1, PT_GNU_STACK = 0x6474e551;
 export function writeImage(p: Program): Uint8Array<ArrayBuffer> {
   addAbort(p);
   const { operations } = p;
-  // Every string must be in the text before its size is known. One pass: the rest of this function only writes.
+  // Every string must be known before the place of what follows is. The rest of this function only writes.
   const says: (Text | undefined)[] = [];
-  for (const operation of operations) {
-    for (const argument of operation.args) if (typeof argument === "string") p.string(argument);
-    says.push(operation.name in OPERATION ? undefined : described(p, operation));
+  for (const { name, args, say } of operations) {
+    for (const argument of args) if (typeof argument === "string") p.strings.add(argument);
+    // What a failure message calls the step.
+    says.push(name in OPERATION ? undefined : p.strings.add(`${say ?? name}: `));
   }
 
   const textStart = FIRST_OPERATION + operations.length * OPERATION_SIZE;
-  const dataStart = (textStart + p.text.length + PAGE - 1) & -PAGE;
+  const stringStart = textStart + p.text.length;
+  const dataStart = (stringStart + p.strings.size + PAGE - 1) & -PAGE;
   const zeroStart = (dataStart + p.data.length + 8 + 63) & -64;
   const bases = {
     vm: DATA_ADDRESS,
     text: DATA_ADDRESS + textStart,
+    string: DATA_ADDRESS + stringStart,
     data: DATA_ADDRESS + dataStart,
     zero: DATA_ADDRESS + zeroStart,
   };
@@ -50,6 +53,7 @@ export function writeImage(p: Program): Uint8Array<ArrayBuffer> {
   const view = new DataView(image.buffer);
   image.set(code, ENTRY);
   image.set(p.text, DATA_OFFSET + textStart);
+  p.strings.write(image.subarray(DATA_OFFSET + stringStart));
   image.set(p.data, DATA_OFFSET + dataStart);
   for (const { at, to } of p.references) {
     const place = DATA_OFFSET - DATA_ADDRESS + addressOf(at);
@@ -68,7 +72,7 @@ export function writeImage(p: Program): Uint8Array<ArrayBuffer> {
       const to = word + 4 + 2 * j;
       if (typeof argument === "number" && argument >= 0 && argument <= 0xffffffff) low[to] = argument;
       else if (typeof argument === "number" || typeof argument === "bigint") put64(view, 4 * to, argument);
-      else if (typeof argument === "string") low[to] = addressOf(p.string(argument));
+      else if (typeof argument === "string") low[to] = bases.string + p.strings.add(argument).offset;
       else if (argument instanceof Slot) {
         slots |= 1 << j;
         low[to] = addressOf(argument.address);
@@ -80,30 +84,13 @@ export function writeImage(p: Program): Uint8Array<ArrayBuffer> {
     const say = says[i];
     if (say) {
       low[word] = syscallNumber(name as Syscall, p.arch);
-      low[word + 20] = addressOf(say.at);
+      low[word + 20] = bases.string + say.offset;
       low[word + 22] = say.length;
     } else put64(view, at, OPERATION[name as keyof typeof OPERATION]);
     at += OPERATION_SIZE;
   });
   writeHeaders(view, p, { code: ENTRY + code.length, segment: zeroStart });
   return image;
-}
-
-interface Text {
-  at: Address;
-  length: number;
-}
-
-/** What a failure message calls a step. */
-function described(p: Program, { say, name }: Operation): Text {
-  const text = `${say ?? name}: `;
-  const at = p.string(text);
-  return { at, length: isAscii(text) ? text.length : encodeOs(text).length };
-}
-
-function isAscii(text: string): boolean {
-  for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) >= 0x80) return false;
-  return true;
 }
 
 function writeHeaders(view: DataView, p: Program, size: { code: number; segment: number }): void {

@@ -6,6 +6,7 @@ import type { OPERATION } from "../../ffi/interpreter.ts";
 import type { Arch, Syscall } from "../../ffi/syscalls.ts";
 import { encodeOs } from "../host/bytes.ts";
 import { Heap } from "./heap.ts";
+import { Strings } from "./strings.ts";
 
 /**
  * A constant address inside the program: of text that nothing writes to, of initialised data, of zeroed memory, or of
@@ -13,7 +14,7 @@ import { Heap } from "./heap.ts";
  * (`release` of `kit.ts`).
  */
 export class Address {
-  constructor(readonly segment: "text" | "data" | "zero" | "vm", readonly offset: number) {}
+  constructor(readonly segment: "text" | "string" | "data" | "zero" | "vm", readonly offset: number) {}
   plus(bytes: number): Address {
     return new Address(this.segment, this.offset + bytes);
   }
@@ -88,9 +89,9 @@ export class Program {
   /** Print each described step on stderr. */
   trace = false;
 
+  readonly strings: Strings = new Strings();
   #text = new Heap();
   #data = new Heap();
-  #strings = new Map<string, Address>();
 
   constructor(readonly arch: Arch) {
     this.onAbort = this.slot();
@@ -135,9 +136,7 @@ export class Program {
 
   /** Address of a C string; equal strings share one place. */
   string(text: string): Address {
-    let address = this.#strings.get(text);
-    if (!address) this.#strings.set(text, address = new Address("text", this.#text.text(text)));
-    return address;
+    return new Address("string", this.strings.add(text).offset);
   }
 
   /** 8-byte words in a row; strings, addresses and labels stand for where they are. */
