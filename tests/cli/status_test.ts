@@ -185,7 +185,7 @@ everyone("too few descriptors or processes: one line, and the target does not ru
   }
   assert.ok(seen.size >= 3, `several steps fail: ${[...seen].join("\n")}`);
   if (p.name === "root") return; // the kernel exempts root
-  const out = await p.sh(`(ulimit -u 1; exec ./image) 2>&1 || echo "status $?"`, dir);
+  const out = await p.sh(`bash -c "ulimit -u 1; exec ./image" 2>&1 || echo "status $?"`, dir);
   assert.match(out, /^cordon: (create namespaces|start [^\n]+): EAGAIN \([^\n]*\)\nstatus 125$/);
   assert.equal(await p.sh("test -e ran && echo ran || echo not", dir), "not");
 });
