@@ -156,6 +156,7 @@ export const POLL = { IN: 1, OUT: 4, ERR: 8, HUP: 16 } as const;
 export const IOCTL = {
   TCGETS: 0x5401,
   TCSETSW: 0x5403,
+  TIOCNXCL: 0x540d,
   TIOCGPGRP: 0x540f,
   TIOCSPGRP: 0x5410,
   FIONREAD: 0x541b,

@@ -118,6 +118,7 @@ static int terminal(unsigned long command) {
 }
 static int type_ahead(void) { return terminal(TIOCSTI); }
 static int type_ahead_high(void) { return terminal(HIGH | TIOCSTI); }
+static int exclusive_terminal(void) { TRY(ioctl(0, TIOCEXCL)); return 0; }
 static int packet(void) { TRY(socket(AF_PACKET, SOCK_RAW, 0)); return 0; }
 static int packet_old(void) { TRY(socket(AF_INET, SOCK_PACKET, 0)); return 0; }
 static int vsock(void) { TRY(socket(AF_VSOCK, SOCK_STREAM, 0)); return 0; }
@@ -288,7 +289,7 @@ static const struct { const char *name; int (*run)(void); } attacks[] = {
   ATTACK(fork_bomb), ATTACK(read_file), ATTACK(open_for_writing), ATTACK(create), ATTACK(create_block_device),
   ATTACK(create_character_device), ATTACK(change_mode), ATTACK(change_mode_of_stdin), ATTACK(hard_link),
   ATTACK(hard_link_by_descriptor), ATTACK(climb_descriptor), ATTACK(open_by_handle), ATTACK(abstract_socket),
-  ATTACK(loopback), ATTACK(setuid_chmod), ATTACK(setuid_fchmod), ATTACK(setuid_fchmodat), ATTACK(setuid_fchmodat2),
+  ATTACK(loopback), ATTACK(exclusive_terminal), ATTACK(setuid_chmod), ATTACK(setuid_fchmod), ATTACK(setuid_fchmodat), ATTACK(setuid_fchmodat2),
   ATTACK(setuid_open), ATTACK(setgid_open), ATTACK(setuid_tmpfile), ATTACK(setuid_mknod), ATTACK(setuid_openat2),
 };
 

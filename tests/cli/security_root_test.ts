@@ -3,9 +3,7 @@
  * do what an owner can. The attacks outside only ask for the right (open for writing, a mode that is there already).
  */
 import assert from "node:assert/strict";
-import { ok, rootOnly, userOnly } from "../helpers/everyone.ts";
-import { program } from "../helpers/need.ts";
-import { ordinaryTmp } from "../helpers/user.ts";
+import { ok, rootOnly } from "../helpers/everyone.ts";
 import {
   attackDirectory,
   attackProgram,
@@ -117,19 +115,3 @@ rootOnly("no supplementary group of root's is left", async (p) => {
   assert.equal(await p.sh(`setpriv --groups 0,4,27 id -G`, "/"), "0 4 27");
   assert.equal(await p.sh(`setpriv --groups 0,4,27 ${run}`, "/"), "0");
 });
-
-userOnly("the terminal keeps its mode, so that nobody else can read along", async (p) => {
-  const dir = ordinaryTmp();
-  const on = (argv: readonly string[]) =>
-    p.sh(`script -qec ${quote(argv.map(quote).join(" "))} /dev/null < /dev/null`, dir);
-  assert.equal(await on([attackProgram(), "change_mode_of_stdin"]), "change_mode_of_stdin done");
-  const run = cordonArgv([
-    "isolate",
-    "-m",
-    `ro:${attackDirectory()}`,
-    "--",
-    attackProgram(),
-    "change_mode_of_stdin",
-  ]);
-  assert.equal(await on(run), "change_mode_of_stdin EROFS");
-}, { needs: [...needs, program("script")] });

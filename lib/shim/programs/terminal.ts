@@ -86,6 +86,8 @@ export function restoreTerminal(s: Shared, { ownGroup, modes, known }: Terminal)
   p.place(dead);
   p.when([p.errno, "!=", E.SRCH], leave);
   p.place(take);
+  // Exclusive use (TIOCEXCL) would keep ssh and sudo from opening it until it is closed.
+  p.sys("ioctl", [s.terminal, IOCTL.TIOCNXCL, 0], { fail: "ignore" });
   p.sys("ioctl", [s.terminal, IOCTL.TCSETSW, modes], { fail: "ignore" });
   p.sys("ioctl", [s.terminal, IOCTL.TIOCSPGRP, ownGroup], { fail: "ignore" });
   p.place(leave);
