@@ -1,7 +1,8 @@
 /** From argv to a command's status. What goes wrong comes out as text on stderr and a status, here only. */
 import { buildInfo } from "../buildinfo.ts";
 import { CordonError, EXIT, render, UsageError } from "../errors.ts";
-import type { Command, CommandContext, Environment, Registry } from "./command.ts";
+import type { Command, CommandContext, Environment, Parsed, Registry } from "./command.ts";
+import { parsePlain } from "./plain.ts";
 import { writeStderr, writeStdout } from "./streams.ts";
 import { styleFor } from "./style.ts";
 import { nearest } from "./suggest.ts";
@@ -47,15 +48,23 @@ export async function dispatch(registry: Registry, invocation: Invocation): Prom
 
 async function invoke(command: Command, given: { args: string[]; context: CommandContext }): Promise<number> {
   const { context } = given;
+  const parsed = parsePlain(command, given.args) ?? await parseAll(command, given);
+  if (typeof parsed === "string") return done(parsed);
+  context.args = parsed.operands;
+  context.noColor ||= parsed.flag("no-color");
+  return await command.prepare(parsed, context)();
+}
+
+/** What was typed, or the help that it asks for. */
+async function parseAll(
+  command: Command,
+  { args, context }: { args: string[]; context: CommandContext },
+): Promise<Parsed | string> {
   const { parseCommand } = await import("./parse.ts");
-  const result = parseCommand(command, given.args);
-  if ("help" in result) {
-    const { renderHelp } = await import("./help.ts");
-    return done(renderHelp(command, { length: result.help, style: styleFor("stdout", context) }));
-  }
-  context.args = result.parsed.operands;
-  context.noColor ||= result.parsed.flag("no-color");
-  return await command.prepare(result.parsed, context)();
+  const result = parseCommand(command, args);
+  if ("parsed" in result) return result.parsed;
+  const { renderHelp } = await import("./help.ts");
+  return renderHelp(command, { length: result.help, style: styleFor("stdout", context) });
 }
 
 function done(text: string): number {
