@@ -79,7 +79,8 @@ export async function launchInContainer(options: KernelLaunchOptions, launch: La
 
 /** A random name, from which kernel gc sees later that its maker is dead; socket paths below it have 107 bytes. */
 function privateDirectory(env: Host["env"]): string {
-  const path = posix.join(privateParents(env)[0]!, privateName());
+  const parent = privateParents(env).find((path) => hostFs.stat(path) === "directory") ?? "/tmp";
+  const path = posix.join(parent, privateName());
   Deno.mkdirSync(path, { mode: 0o700 });
   return path;
 }

@@ -1,7 +1,9 @@
 /** What `cordon kernel setup` makes sure of before it writes a kernelspec, and what it warns of. */
 import { exposesHome } from "../lib/engine/namespaces/root.ts";
 import { namespaces } from "../lib/engine/namespaces/engine.ts";
-import { CordonError } from "../lib/errors.ts";
+import { needsCgroups, planLimits } from "../lib/engine/namespaces/limits.ts";
+import { CordonError, render } from "../lib/errors.ts";
+import { probeCgroups } from "../lib/host/cgroups.ts";
 import { hostFs } from "../lib/host/fs.ts";
 import type { Host } from "../lib/host/host.ts";
 import { CHANNELS, type Connection, parseConnection } from "../lib/jupyter/connection.ts";
@@ -57,9 +59,23 @@ export function warningsOf(
   for (const path of program.visible.withheld) {
     warnings.push(`${path} is not shown to the kernel, because it would show the home directory with it`);
   }
+  const limit = unenforceable(launch, host);
+  if (limit) warnings.push(limit);
   const trouble = launch.engine === "namespaces" ? tryOut(program, executable) : undefined;
   if (trouble) warnings.push(`a trial start of the kernel's Python failed: ${trouble}`);
   return warnings;
+}
+
+/** Which limit this user cannot be given on this machine: launches by others, or elsewhere, may do better. */
+function unenforceable({ engine, limits }: KernelLaunchOptions, host: Host): string | undefined {
+  if (engine !== "namespaces" || !needsCgroups(limits)) return undefined;
+  try {
+    planLimits(limits, { host, cgroups: probeCgroups() });
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof CordonError)) throw error;
+    return `no kernel will start for this user here: ${render(error).trimEnd().replace(/^cordon: /, "")}`;
+  }
 }
 
 /** Imports ipykernel in a sandbox that shows what the kernel will see; what went wrong, in words. */
