@@ -9,6 +9,7 @@ import { kernelLaunch } from "./kernel-launch.options.ts";
 import { kernelList } from "./kernel-list.options.ts";
 import { kernelRemove } from "./kernel-remove.options.ts";
 import { kernelSetup } from "./kernel-setup.options.ts";
+import { portwrap } from "./portwrap.options.ts";
 
 export const registry: Registry = {
   commands: [
@@ -19,6 +20,7 @@ export const registry: Registry = {
     kernelRemove,
     kernelGc,
     kernelEnd,
+    portwrap,
     doctor,
     completions,
     man,

@@ -23,6 +23,7 @@ export const E = {
   PIPE: -32,
   NOSYS: -38,
   LOOP: -40,
+  INPROGRESS: -115,
 } as const;
 
 /** fcntl.h. O_DIRECTORY and O_NOFOLLOW differ between the architectures: see {@link openFlags}. */

@@ -7,6 +7,7 @@ import { errnoText } from "../../ffi/errno.ts";
 import { lastErrno, libc } from "../../ffi/libc.ts";
 import { sockets } from "../../ffi/sockets.ts";
 import { CordonError } from "../errors.ts";
+import { socketAddress } from "./address.ts";
 import { encodeOs } from "./bytes.ts";
 
 /** Connections the kernel queues for us (it caps this at net.core.somaxconn). */
@@ -94,31 +95,4 @@ function boundPort(fd: number): number {
     throw new CordonError(`cannot tell the port of descriptor ${fd}: ${errnoText(lastErrno())}`);
   }
   return address[2]! << 8 | address[3]!;
-}
-
-/** struct sockaddr_in or sockaddr_in6. */
-function socketAddress(address: string, port: number): [number, Uint8Array<ArrayBuffer>] {
-  const v4 = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/.exec(address);
-  if (v4 && v4.slice(1).every((part) => Number(part) < 256)) {
-    return [
-      AF.INET,
-      Uint8Array.of(AF.INET, 0, port >> 8, port & 255, ...v4.slice(1).map(Number), ...Array(8).fill(0)),
-    ];
-  }
-  const v6 = parseV6(address);
-  if (!v6) throw new CordonError(`address ${address} is neither IPv4 nor IPv6`);
-  return [AF.INET6, Uint8Array.of(AF.INET6, 0, port >> 8, port & 255, 0, 0, 0, 0, ...v6, 0, 0, 0, 0)];
-}
-
-/** RFC 4291 text form, without a zone and without embedded IPv4. */
-function parseV6(text: string): number[] | undefined {
-  const halves = text.split("::");
-  if (halves.length > 2 || !/^[0-9a-f:]+$/i.test(text)) return undefined;
-  const groups = halves.map((half) => half === "" ? [] : half.split(":"));
-  const given = groups.flat();
-  if (given.some((group) => !/^[0-9a-f]{1,4}$/i.test(group))) return undefined;
-  const missing = 8 - given.length;
-  if (halves.length === 1 ? missing !== 0 : missing < 1) return undefined;
-  const all = halves.length === 1 ? given : [...groups[0]!, ...Array(missing).fill("0"), ...groups[1]!];
-  return all.flatMap((group) => [parseInt(group, 16) >> 8, parseInt(group, 16) & 255]);
 }

@@ -22,14 +22,19 @@ export interface Mount {
   devices: boolean;
   /** A missing source is skipped instead of being an error. */
   optional: boolean;
+  /** Mode of the directory that a `tmp` mount makes; otherwise it is open to all. */
+  mode?: number;
 }
 
 /** Where the connections of a listener go. */
 export interface Forward {
   /** Descriptor of a listening socket that was made outside. */
   listenFd: number;
-  /** `or` is tried when the first name is not there (kernels differ in how they name ipc sockets). */
-  to: { unix: string; or?: string } | { host: "127.0.0.1" | "::1"; port: number };
+  /**
+   * `or` is tried when nothing is at the first: kernels differ in how they name ipc sockets, servers in what `localhost`
+   * is to them. Addresses are numbers.
+   */
+  to: { unix: string; or?: string } | { host: string; port: number; or?: string };
   /**
    * While nothing listens inside: `hold` keeps the caller and tries again (a kernel that is starting), `reset` refuses
    * (a server that the Hub asks again).

@@ -43,7 +43,9 @@ interface Said {
 function checkout(): string {
   const directory = tmp();
   Deno.mkdirSync(`${directory}/lib`);
-  for (const file of ["cordon", "lib/buildinfo.ts", "lib/launch.ts"]) Deno.copyFileSync(ROOT + file, `${directory}/${file}`);
+  for (const file of ["cordon", "lib/buildinfo.ts", "lib/launch.ts"]) {
+    Deno.copyFileSync(ROOT + file, `${directory}/${file}`);
+  }
   const manifest = { name: "cordon", version: "7.8.9", exports: "./main.ts", nodeModulesDir: "none" };
   Deno.writeTextFileSync(`${directory}/deno.json`, JSON.stringify(manifest));
   Deno.writeTextFileSync(`${directory}/deno.lock`, '{"version":"5"}\n');

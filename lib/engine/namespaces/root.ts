@@ -203,7 +203,7 @@ function addMount(tree: RootTree, mount: Mount, { spec, fs }: { spec: Spec; fs: 
         own,
         readOnly,
         bytes: spec.limits.tmpBytes,
-        mode: WORLD_WRITABLE,
+        mode: mount.mode ?? WORLD_WRITABLE,
       });
       tree.addArea({ dest, own: true, readOnly });
       return;

@@ -22,14 +22,16 @@ import {
   TCP_NODELAY,
   W,
 } from "../../../ffi/constants.ts";
+import { socketAddress } from "../../host/address.ts";
 import { encodeOs } from "../../host/bytes.ts";
 import type { Forward } from "../../spec/spec.ts";
 import { fork, ifPolled, type Pipe, pipe, pipeSlots } from "../kit.ts";
-import type { Address, Label, Program, Slot } from "../program.ts";
+import type { Address, Argument, Label, Program, Slot } from "../program.ts";
 import { dropCapabilities } from "./privileges.ts";
 
-export interface RelayPlan {
-  forwards: Forward[];
+/** `Listener`: a descriptor of the caller's, or one that the program gets on its way. */
+export interface RelayPlan<Listener extends Argument = number> {
+  forwards: (Omit<Forward, "listenFd"> & { listenFd: Listener })[];
   /** Connections at once; more wait in the listener's queue. */
   most: number;
 }
@@ -62,7 +64,7 @@ const DRAIN_SECONDS = 1;
 const CHUNK = 65536;
 
 /** Appends the acceptor's operations; it never falls through. */
-export function acceptor(p: Program, plan: RelayPlan, links: RelayLinks): void {
+export function acceptor(p: Program, plan: RelayPlan<Argument>, links: RelayLinks): void {
   const t = p.slot();
   if (links.sandbox) enter(p, links.sandbox);
   p.sys("dup3", [links.alive, ALIVE, O.CLOEXEC], { say: "keep the monitor's pipe" });
@@ -96,13 +98,16 @@ function enter(p: Program, { go, entered, init }: SandboxLinks): void {
   p.place(inside);
 }
 
-/** One record of 64 bytes for each listener: socket family, whether to hold, two addresses with their lengths. */
-function targets(p: Program, plan: RelayPlan): Address {
+/** One record of 64 bytes for each listener: whether to hold, then twice family, address and its length. */
+function targets(p: Program, plan: RelayPlan<Argument>): Address {
   return p.words(...plan.forwards.flatMap(({ to, absent }) => {
-    const [family, address] = "unix" in to ? [AF.UNIX, unixAddress(to.unix)] : inetAddress(to);
-    const other = "unix" in to && to.or !== undefined ? unixAddress(to.or) : address;
-    const where = [p.bytes(address), address.length, p.bytes(other), other.length];
-    return [family, absent === "hold" ? 1 : 0, ...where, 0, 0];
+    const name = (text: string): [number, Uint8Array] =>
+      "unix" in to ? [AF.UNIX, unixAddress(text)] : socketAddress(text, to.port);
+    const first = "unix" in to ? to.unix : to.host;
+    const where = [first, to.or ?? first].map(name).flatMap((
+      [family, address],
+    ) => [family, p.bytes(address), address.length]);
+    return [absent === "hold" ? 1 : 0, ...where, 0];
   }));
 }
 
@@ -115,18 +120,7 @@ function unixAddress(path: string): Uint8Array {
   return address;
 }
 
-/** struct sockaddr_in or sockaddr_in6 of a loopback address. */
-function inetAddress({ host, port }: { host: string; port: number }): [number, Uint8Array] {
-  if (host === "::1") {
-    const address = new Uint8Array(28);
-    address.set([AF.INET6, 0, port >> 8, port & 255]);
-    address[23] = 1;
-    return [AF.INET6, address];
-  }
-  return [AF.INET, Uint8Array.of(AF.INET, 0, port >> 8, port & 255, 127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0)];
-}
-
-function accept(p: Program, plan: RelayPlan): void {
+function accept(p: Program, plan: RelayPlan<Argument>): void {
   const count = plan.forwards.length;
   const table = targets(p, plan);
   const polled = p.words(
@@ -185,15 +179,14 @@ function accept(p: Program, plan: RelayPlan): void {
 
 /** One connection: `client` outside, a new socket inside. */
 function carry(p: Program, { client, record }: { client: Slot; record: Slot }): void {
-  const inside = p.slot(), family = p.slot(), hold = p.slot(), at = p.slot();
-  const first = { address: p.slot(), length: p.slot() }, other = { address: p.slot(), length: p.slot() };
-  const reset = p.label("reset");
-  [family, hold, first.address, first.length, other.address, other.length].forEach((slot, i) => {
+  const inside = p.slot(), hold = p.slot(), at = p.slot(), reset = p.label("reset");
+  const name = (): Name => ({ family: p.slot(), address: p.slot(), length: p.slot() });
+  const names = [name(), name()];
+  [hold, ...names.flatMap(({ family, address, length }) => [family, address, length])].forEach((slot, i) => {
     p.add(at, record, 8 * i);
     p.load(slot, at);
   });
-  p.sys("socket", [family, SOCK.STREAM | SOCK.CLOEXEC, 0], { into: inside, fail: reset });
-  connect(p, { inside, addresses: [first, other], hold, reset });
+  connect(p, { inside, names, hold, reset });
   p.sys("fcntl", [inside, F.SETFL, O.NONBLOCK]);
   const one = p.words(1);
   p.sys("setsockopt", [client, IPPROTO_TCP, TCP_NODELAY, one, 4], { fail: "ignore" });
@@ -210,22 +203,37 @@ function carry(p: Program, { client, record }: { client: Slot; record: Slot }): 
   p.exit(0);
 }
 
+interface Name {
+  family: Slot;
+  address: Slot;
+  length: Slot;
+}
+
 interface Connecting {
   inside: Slot;
-  addresses: { address: Slot; length: Slot }[];
+  names: Name[];
   hold: Slot;
   reset: Label;
 }
 
-function connect(p: Program, { inside, addresses, hold, reset }: Connecting): void {
+function connect(p: Program, { inside, names, hold, reset }: Connecting): void {
   const connected = p.label("connected"), ready = p.slot();
   const alive = p.words(BigInt(ALIVE)), patience = p.words(0, 0);
   p.loop(() => {
-    for (const { address, length } of addresses) {
-      const absent = p.label("absent");
-      p.sys("connect", [inside, address, length], { fail: absent });
+    for (const { family, address, length } of names) {
+      const absent = p.label("absent"), wait = p.label("wait");
+      p.sys("socket", [family, SOCK.STREAM | SOCK.CLOEXEC, 0], { into: inside, fail: reset });
+      // One that nobody answers must not outlive the monitor. On a Unix socket there is nothing to wait for.
+      p.if([family, "!=", AF.UNIX], () => p.sys("fcntl", [inside, F.SETFL, O.NONBLOCK]));
+      p.sys("connect", [inside, address, length], { fail: wait });
+      p.goto(connected);
+      p.place(wait);
+      p.when([p.errno, "!=", E.INPROGRESS], absent);
+      waitConnected(p, inside, reset);
+      p.sys("connect", [inside, address, length], { fail: absent }); // tells how it went
       p.goto(connected);
       p.place(absent);
+      p.sys("close", [inside]);
     }
     p.when([hold, "==", 0], reset);
     p.set(patience.cell(8), RETRY_NS); // ppoll leaves there what was left of it
@@ -233,6 +241,14 @@ function connect(p: Program, { inside, addresses, hold, reset }: Connecting): vo
     p.when([ready, "!=", 0], reset);
   });
   p.place(connected);
+}
+
+/** Until the socket is connected or has failed; the end of the monitor resets it. */
+function waitConnected(p: Program, socket: Slot, reset: Label): void {
+  const polled = p.words(0, BigInt(ALIVE));
+  p.add(polled.cell(0), socket, BigInt(POLL.OUT) << 32n);
+  p.sys("ppoll", [polled, 2, 0, 0, SIGSET], { fail: reset });
+  ifPolled(p, polled.plus(8), POLL.HUP | POLL.ERR, reset);
 }
 
 interface Direction {
@@ -335,7 +351,11 @@ function carryOne(p: Program, d: Direction, reset: Label): void {
 }
 
 /** Appends the monitor's part: forks the acceptor once init exists, and keeps none of its descriptors. */
-export function startRelay(p: Program, plan: RelayPlan, links: RelayLinks & { others: Slot[] }): void {
+export function startRelay(
+  p: Program,
+  plan: RelayPlan<Argument>,
+  links: RelayLinks & { others: Slot[] },
+): void {
   const pid = p.slot(), child = p.label("acceptor"), parent = p.label();
   fork(p, pid, child, { say: "start the relay" });
   p.goto(parent);
