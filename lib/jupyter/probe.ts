@@ -39,6 +39,8 @@ export interface PythonAnswer {
   /** Version of ipykernel; empty when it has none to tell, absent when ipykernel is not there. */
   ipykernel?: string;
   debugpy: boolean;
+  /** The system's package manager keeps its packages, and pip refuses to (PEP 668). */
+  managed?: boolean;
 }
 
 /**
@@ -46,7 +48,7 @@ export interface PythonAnswer {
  * without -I: the user's site-packages, which -I leaves out, are added as site.py would. Runs on Python 3.6 and above.
  */
 export const PROBE = `
-import importlib.util, json, os, site, sys
+import importlib.util, json, os, site, sys, sysconfig
 def place(path):
     return {"path": path, "real": os.path.realpath(path), "directory": os.path.isdir(path)}
 def chain(path):
@@ -111,6 +113,8 @@ print(json.dumps({
     "chain": [place(p) for p in chain(sys.executable)],
     "libraries": [place(p) for p in libraries],
     "ipykernel": ipykernel,
+    "managed": sys.prefix == sys.base_prefix and os.path.exists(
+        os.path.join(sysconfig.get_path("stdlib"), "EXTERNALLY-MANAGED")),
     "debugpy": importlib.util.find_spec("debugpy") is not None,
 }))
 `;

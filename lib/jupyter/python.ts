@@ -94,7 +94,11 @@ export function findPython(path: string): PythonAnswer {
 export function withoutIpykernel(python: PythonAnswer): CordonError {
   return new CordonError(`Python ${python.executable} has no ipykernel`, {
     why: "ipykernel is the package that makes a Jupyter kernel of it",
-    hint: `${plain(python.executable)} -m pip install ipykernel`,
+    hint: python.managed
+      ? `${
+        plain(python.executable)
+      } -m venv ~/kernel && ~/kernel/bin/pip install ipykernel, then --python ~/kernel/bin/python3`
+      : `${plain(python.executable)} -m pip install ipykernel`,
   });
 }
 
