@@ -5,8 +5,8 @@
  *
  * Deno's own code cache lies under a predictable name in the shared temporary directory, where another user could
  * plant one. This one lies inside the executable. The build compiles twice: the executable with an empty cache runs
- * once and writes what it compiled on the way. V8 refuses a cache of another version or of other flags
- * (DENO_V8_FLAGS) and compiles as usual.
+ * once and writes what it compiled on the way. A cache that V8 refuses (of another version of V8, or of other flags)
+ * does no harm: it compiles as usual.
  */
 import { createRequire } from "node:module";
 import { Script } from "node:vm";
@@ -18,6 +18,10 @@ const script = new Script(source, {
   filename: "cordon.js",
   ...(!making && { cachedData: cache as unknown as NodeJS.ArrayBufferView }),
 });
+if (script.cachedDataRejected && Deno.env.get("CORDON_DEBUG") === "1") {
+  console.error("cordon: V8 refuses the code cache");
+}
+
 const require = createRequire(import.meta.url);
 Object.assign(globalThis, { require }); // for lib/cli/require.ts, to which a bundled script's import.meta says nothing
 script.runInThisContext()(require, {});

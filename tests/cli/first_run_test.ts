@@ -211,6 +211,11 @@ test("a built checkout: rebuilds, names, refusals", { needs: [registryBuild] }, 
     assert.deepEqual(both.map((outcome) => said(outcome).args), [["1"], ["2"]]);
     assert.equal(both.map((outcome) => outcome.stderr).join("").match(/building/g)?.length, 1);
   });
+  await t.step("the runtime accepts the code cache that the build made", async () => {
+    const outcome = await run(["./cordon"], { cwd: directory, env: { ...env, CORDON_DEBUG: "1" } });
+    assert.equal(said(outcome).version, "7.8.9");
+    assert.equal(outcome.stderr, "");
+  });
   await t.step("through a link it starts under the link's name, in the caller's directory", async () => {
     const elsewhere = tmp();
     Deno.symlinkSync(`${directory}/cordon`, `${elsewhere}/isolate.sh`);
