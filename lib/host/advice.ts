@@ -76,8 +76,11 @@ const kernelWithout: Rule = ({ step }, { hasUserNamespaces }) =>
     why: "this kernel was built without user namespaces (CONFIG_USER_NS)",
   };
 
-const insideCordon: Rule = ({ step, errno }, situation) => {
-  if (step !== "user-namespace" || errno !== "ENOSPC") return undefined;
+/** The built-in filter refuses before the count does; another one (`--seccomp`) may not. */
+const insideCordon: Rule = (failure, situation) => {
+  const { step, errno } = failure;
+  if (step !== "user-namespace") return undefined;
+  if (errno !== "ENOSPC" && !(situation.filtered && isDenied(failure))) return undefined;
   if (!situation.inUserNamespace || situation.sysctl["user.max_user_namespaces"] !== 0) return undefined;
   return {
     what: describeStep(step),

@@ -227,12 +227,12 @@ function addMount(tree: RootTree, mount: Mount, { spec, fs }: { spec: Spec; fs: 
       if (!fs.readable(source)) {
         throw new CordonError(`copy source ${source} cannot be read`, { why: "this user may not read it" });
       }
-      const { own } = tree.mountPoint(dest, type);
-      if (!own) {
+      if (!tree.areaOf(dest).own) {
         throw new CordonError(`copy ${dest} lies inside the mount at ${tree.areaOf(dest).dest}`, {
           why: "a copy goes to the sandbox's own memory, not into a directory of the host",
         });
       }
+      tree.mountPoint(dest, type);
       tree.steps.push({ do: "copy", source, dest, type, readOnly });
       tree.addArea({ dest, own: false, source, readOnly });
     }
