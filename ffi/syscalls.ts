@@ -7,6 +7,7 @@ export const SYSCALLS = {
   bind: [49, 200],
   capset: [126, 91],
   chdir: [80, 49],
+  chroot: [161, 51],
   clock_gettime: [228, 113],
   clone: [56, 220],
   close: [3, 57],

@@ -1,8 +1,12 @@
-/** `copy` mounts: cp(1) of the host copies the tree into the sandbox's memory before the old root goes. */
+/**
+ * `copy` mounts: cp(1) copies the tree into the sandbox's memory before the old root goes. For a directory it runs with
+ * the new root as its root and a detached mount of the source: cp looks names up again between listing a directory and
+ * opening what is in it, and whoever owns the tree may put a symlink there meanwhile. So none leads to the host's files.
+ */
 import { F, O } from "../../../ffi/constants.ts";
 import { fork } from "../kit.ts";
 import type { Assembly } from "./mounts.ts";
-import { onOwnGround, openSource } from "./mounts.ts";
+import { cloneTree, onOwnGround, openSource } from "./mounts.ts";
 
 /** Fixed descriptors, so that cp's arguments can name them. */
 const FROM_FD = 202, TO_FD = 203;
@@ -15,8 +19,10 @@ export function copyTree(
   const { p } = a;
   const from = p.slot(), to = p.slot(), pid = p.slot(), status = p.slot();
   const child = p.label("cp"), parent = p.label();
-  openSource(a, step.source, from);
-  const flags = (step.type === "directory" ? O.PATH : O.WRONLY) | O.CLOEXEC;
+  const directory = step.type === "directory";
+  if (directory) p.set(from, cloneTree(a, { ...step, do: "copy", readOnly: true }));
+  else openSource(a, step.source, from);
+  const flags = (directory ? O.PATH : O.WRONLY) | O.CLOEXEC;
   const { fd, name } = onOwnGround(a, step.dest);
   p.sys("openat", [fd, name, flags, 0], { into: to, say: `open ${step.dest}` });
   fork(p, pid, child, { say: "start cp" });
@@ -28,10 +34,12 @@ export function copyTree(
   p.sys("dup3", [from, FROM_FD, 0]);
   p.sys("dup3", [to, TO_FD, 0]);
   p.sys("fcntl", [FROM_FD, F.SETFD, 0]);
-  const preserve = step.type === "directory"
-    ? "--preserve=mode,timestamps,links"
-    : "--preserve=mode,timestamps";
-  const args = step.type === "directory"
+  if (directory) {
+    p.sys("fchdir", [a.root], { say: "enter the new root for cp" });
+    p.sys("chroot", ["."], { say: "make it the root of cp" });
+  }
+  const preserve = directory ? "--preserve=mode,timestamps,links" : "--preserve=mode,timestamps";
+  const args = directory
     ? [a.cp, "-RP", preserve, "--", `/proc/self/fd/${FROM_FD}/.`, `/proc/self/fd/${TO_FD}/`]
     : [a.cp, "-L", preserve, "--", `/proc/self/fd/${FROM_FD}`, `/proc/self/fd/${TO_FD}`];
   p.sys("execve", [a.cp, p.vector(args), p.vector(["LC_ALL=C", "PATH=/usr/bin:/bin"])], {

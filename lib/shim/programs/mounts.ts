@@ -236,7 +236,7 @@ export function openSource(a: Assembly, source: string, fd: Slot, fail?: Label):
 }
 
 /** A detached copy of the mounts at a source. */
-function cloneTree(
+export function cloneTree(
   a: Assembly,
   step: { do: string; source: string; readOnly: boolean; devices?: boolean },
 ): Slot {
