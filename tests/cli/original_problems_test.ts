@@ -1,7 +1,8 @@
 /** The original's own list of problems: each is shown, where it can be, and shown to be gone. */
 import assert from "node:assert/strict";
+import { cordonArgv } from "../helpers/binary.ts";
 import { everyone, listing, ok, type Person } from "../helpers/everyone.ts";
-import { type Need, program } from "../helpers/need.ts";
+import { type Need, program, root } from "../helpers/need.ts";
 import { type Outcome, run } from "../helpers/run.ts";
 import { asUserArgv } from "../helpers/user.ts";
 
@@ -127,3 +128,41 @@ everyone(
     assert.equal(await listing(dir), before);
   },
 );
+
+everyone("mounts inside a shared directory come along, read-only where the directory is", async (p) => {
+  const dir = p.dir();
+  await p.sh("mkdir -p d/sub/deep w; echo f > d/f", dir);
+  const look =
+    "cat d/sub/f d/sub/deep/f; for x in d d/sub d/sub/deep; do touch $x/new 2>/dev/null && echo wrote; done; true";
+  const script =
+    "mount -t tmpfs t d/sub; echo 1 > d/sub/f; mkdir d/sub/deep; mount -t tmpfs t d/sub/deep; echo 2 > d/sub/deep/f; " +
+    'chown -R "$0" d; exec "$@"';
+  const inside = async (list: string) => {
+    const argv = cordonArgv(["isolate", "-m", list, "sh", "-c", look]);
+    const who = p.name === "user" ? asUserArgv(argv) : argv;
+    const around = ["unshare", "-m", "--propagation", "private", "sh", "-ec", script, String(p.uid)];
+    return ok(await run([...around, ...who], { cwd: dir }));
+  };
+  for (const flags of ["ro:", "ro,rbind:", "ro,move:"]) {
+    assert.equal(await inside(`${flags}d`), "1\n2", flags);
+  }
+  for (const flags of ["", "rbind:", "bind:", "move:"]) {
+    assert.equal(await inside(`${flags}d`), "1\n2\nwrote\nwrote\nwrote", flags);
+  }
+}, { needs: [root, program("unshare")] });
+
+everyone("homes at /u, which is a symlink to /m/home: as on the original's own machines", async (p) => {
+  const cwd = p.dir();
+  const host =
+    "--tmpfs / --ro-bind /usr /usr --symlink usr/bin /bin --symlink usr/lib /lib --symlink usr/lib64 /lib64 " +
+    "--dev-bind /proc /proc --dev /dev --dir /tmp --dir /m/home/me/.local/lib --dir /m/home/me/work --symlink m/home /u";
+  const [file = ""] = cordonArgv([]);
+  const argv = ["bwrap", ...host.split(" "), "--ro-bind", file, "/cordon", "--setenv", "HOME", "/u/me"];
+  const setup =
+    'echo lib > ~/.local/lib/f; cd /u/me/work; exec /cordon isolate -m ". ro:~/.local" -- sh -c "$0"';
+  const look =
+    "pwd; cat ~/.local/lib/f /u/me/.local/lib/f /m/home/me/.local/lib/f; readlink -f ~; ls -A ~; : > /u/me/work/x && ls";
+  const whole = [...argv, "sh", "-ec", setup, look];
+  const out = ok(await run(p.name === "user" ? asUserArgv(whole) : whole, { cwd }));
+  assert.equal(out, "/m/home/me/work\nlib\nlib\nlib\n/m/home/me\n.local\nwork\nx");
+}, { needs: [program("bwrap")] });
