@@ -166,7 +166,7 @@ Deno.test("resource limits are set as planned, and one that is refused is no lim
   assert.deepEqual(set, [[2n, 1n << 40n, 1n << 41n], [0n, 5n, 2n ** 64n - 1n]]);
   const refused = target({ rlimits }, { prlimit64: () => EINVAL });
   assert.deepEqual(refused.end, { exit: 125 });
-  assert.match(refused.written(2), /^cordon: set resource limit 2: EINVAL/);
+  assert.match(refused.written(2), /^cordon: set RLIMIT_DATA: EINVAL/);
 });
 
 Deno.test("it keeps 0 to 2 and what was asked for, and nothing else is made to pass exec", () => {
