@@ -138,8 +138,9 @@ function bind(tree: RootTree, options: BindOptions): void {
 
 /** Outer mounts before inner ones, whatever order they were asked in; equals in the order asked. */
 function inOrder(mounts: Mount[], tree: RootTree, fs: FileSystem): Mount[] {
+  const open = new Set<string>();
   const placed = mounts.flatMap((mount) => {
-    const source = mount.source === undefined ? undefined : realSource(mount, fs);
+    const source = mount.source === undefined ? undefined : realSource(mount, fs, open);
     if (mount.source !== undefined && source === undefined) return []; // optional, and not there
     const typed = mount.atRealPath ? source! : mount.dest;
     const dest = tree.canonical(typed);
@@ -162,11 +163,16 @@ const LOOKUP_FAILURES: Record<string, string> = {
   ENAMETOOLONG: "the name is longer than the system allows",
 };
 
-/** The source's real path; undefined when it is optional and not there. */
-function realSource(mount: Mount, fs: FileSystem): string | undefined {
+/**
+ * The source's real path; undefined when it is optional and not there. `open` collects directories that were found open
+ * to root.
+ */
+function realSource(mount: Mount, fs: FileSystem, open = new Set<string>()): string | undefined {
   const real = fs.realpath(mount.source!);
   if (typeof real === "string") {
-    refuseClosed(real, fs);
+    const directory = posix.dirname(real);
+    if (!open.has(directory)) refuseClosed(real, fs);
+    open.add(directory);
     return real;
   }
   const name = errnoName(real);

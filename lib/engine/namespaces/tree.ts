@@ -20,22 +20,25 @@ const MAX_SYMLINKS = 40;
 
 export class RootTree {
   readonly steps: Step[] = [];
-  #areas: Area[] = [];
+  readonly #areas = new Map<string, Area>();
+  /** Directories above something made or mounted. */
+  readonly #outer = new Set<string>();
+  /** Paths that are no symlinks on the host. */
+  readonly #plain = new Set<string>();
   readonly #made = new Map<string, "directory" | "file" | "symlink">([["/", "directory"]]);
   readonly #fs: FileSystem;
 
   constructor(fs: FileSystem, root: Area) {
     this.#fs = fs;
-    this.#areas.push(root);
+    this.#areas.set(root.dest, root);
   }
 
   /** The innermost area that holds `path`. */
   areaOf(path: string): Area {
-    let best = this.#areas[0]!;
-    for (const area of this.#areas) {
-      if (isBelow(path, area.dest) && area.dest.length >= best.dest.length) best = area;
+    for (let at = path;; at = parentOf(at)) {
+      const area = this.#areas.get(at);
+      if (area) return area;
     }
-    return best;
   }
 
   /** The host path that shows at `path` inside, when it lies in a bind. */
@@ -45,15 +48,29 @@ export class RootTree {
     return posix.join(area.source, path.slice(area.dest === "/" ? 0 : area.dest.length));
   }
 
+  #note(path: string, type: "directory" | "file" | "symlink"): void {
+    this.#made.set(path, type);
+    this.#noteOuter(path);
+  }
+
+  /** Notes the directories above a path. */
+  #noteOuter(path: string): void {
+    for (let at = parentOf(path); !this.#outer.has(at); at = parentOf(at)) this.#outer.add(at);
+  }
+
   /** Notes something mounted; what was mounted or made below its mount point is covered by it. */
   addArea(area: Area): void {
-    this.#areas = this.#areas.filter((old) => !isBelow(old.dest, area.dest));
-    this.#areas.push(area);
-    if (!area.own) return;
-    for (const path of this.#made.keys()) {
-      if (path !== area.dest && isBelow(path, area.dest)) this.#made.delete(path);
+    const { dest } = area;
+    // Thousands of mounts are usual; that one covers others is not.
+    if (this.#outer.has(dest)) {
+      for (const old of this.#areas.keys()) if (isBelow(old, dest)) this.#areas.delete(old);
+      if (area.own) {
+        for (const path of this.#made.keys()) if (isBelow(path, dest)) this.#made.delete(path);
+      }
     }
-    this.#made.set(area.dest, "directory");
+    this.#areas.set(dest, area);
+    this.#noteOuter(dest);
+    if (area.own) this.#made.set(dest, "directory");
   }
 
   /**
@@ -68,7 +85,7 @@ export class RootTree {
     while (pending.length > 0) {
       const next = `${at}/${pending.shift()!}`;
       if (!this.areaOf(next).own) return posix.join(next, ...pending);
-      if (this.#made.get(next) !== "directory" && this.#fs.lstat(next) === "symlink") {
+      if (this.#made.get(next) !== "directory" && this.#isSymlink(next)) {
         if (++followed > MAX_SYMLINKS) {
           throw new CordonError(`mount point ${path} runs through more than ${MAX_SYMLINKS} symlinks`);
         }
@@ -81,10 +98,18 @@ export class RootTree {
     return at || "/";
   }
 
+  /** Whether the host has a symlink there; what is none is looked at once. */
+  #isSymlink(path: string): boolean {
+    if (this.#plain.has(path)) return false;
+    if (this.#fs.lstat(path) === "symlink") return true;
+    this.#plain.add(path);
+    return false;
+  }
+
   #symlink(path: string, target: string): void {
     if (this.#made.has(path)) return;
     this.directory(posix.dirname(path));
-    this.#made.set(path, "symlink");
+    this.#note(path, "symlink");
     this.steps.push({ do: "symlink", path, target });
   }
 
@@ -92,7 +117,7 @@ export class RootTree {
   directory(path: string, mode = 0o755): void {
     if (this.#made.has(path) || !this.areaOf(path).own) return;
     this.directory(posix.dirname(path));
-    this.#made.set(path, "directory");
+    this.#note(path, "directory");
     this.steps.push({ do: "directory", path, mode });
   }
 
@@ -100,7 +125,7 @@ export class RootTree {
   file(path: string, content = ""): void {
     if (this.#made.has(path)) return;
     this.directory(posix.dirname(path));
-    this.#made.set(path, "file");
+    this.#note(path, "file");
     this.steps.push({ do: "file", path, content });
   }
 
@@ -146,6 +171,11 @@ function wrongType(dest: string, found: string, wanted: string): CordonError {
   return new CordonError(`mount point ${dest} is a ${name} and what goes there is a ${wanted}`, {
     why: "a directory can only be mounted on a directory, a file only on a file",
   });
+}
+
+/** The directory above an absolute path; `/` is above itself. */
+function parentOf(path: string): string {
+  return path.slice(0, path.lastIndexOf("/")) || "/";
 }
 
 /** Whether `path` is `directory` or lies below it. */
