@@ -86,6 +86,7 @@ everyone("sources that are missing, out of reach or of the wrong kind", async (p
   const before = await listing(cwd);
   for (const [list, message] of bad) refused(await p.isolate(["-m", list, "true"], { cwd }), message);
   assert.equal(await listing(cwd), before);
+  await p.sh("chmod 700 closed", cwd);
 });
 
 rootOnly("root is told that it cannot reach the private files of others inside", async (p) => {
@@ -209,6 +210,7 @@ everyone("a student's directory of symlinks, FIFOs, sockets and odd modes: share
   );
   await p.sh("mkdir -m 0 s/closed; touch s/none; chmod 0 s/none", dir);
   assert.equal(await listing(dir), before);
+  await p.sh("chmod 700 s/closed", dir);
 }, { needs: [program("python3")] });
 
 everyone("destinations that run through a student's symlink stay inside", async (p) => {

@@ -102,6 +102,17 @@ everyone("isolate.sh: the last -m counts, and wins over MNTDIRS; an empty one is
   assert.equal(await ls(["-m", ""], { MNTDIRS: "../a" }), "c");
 });
 
+everyone(
+  "isolate.sh: MNTDIRS as in the original's kernel.json: `. ~/path`, files and a directory for the connection file",
+  async (p) => {
+    const home = p.dir();
+    await p.sh("mkdir -p nb conda/bin run; echo env > conda/bin/f; echo 1 > run/kernel.json", home);
+    const env = { ...quiet, HOME: home, MNTDIRS: `. ro:~/conda ${home}/run` };
+    const argv = ["cat", `${home}/conda/bin/f`, `${home}/run/kernel.json`];
+    assert.equal(ok(await p.isolateSh(argv, { cwd: `${home}/nb`, env })), "env\n1");
+  },
+);
+
 everyone("isolate.sh: --no-net is the host's network, otherwise there is none", async (p) => {
   const cwd = p.dir();
   const own = await p.sh("readlink /proc/self/ns/net", cwd);

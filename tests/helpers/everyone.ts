@@ -95,5 +95,6 @@ export function refused(outcome: Outcome, ...patterns: RegExp[]): string {
 /** Everything below a directory: type, mode, size and target of each name. To compare before and after. */
 export async function listing(directory: string): Promise<string> {
   const argv = ["find", directory, "-xdev", "-printf", "%P %y %m %U %s %l\\n"];
+  argv.push(..."-type d ! -executable -prune".split(" "));
   return ok(await run(argv)).split("\n").sort().join("\n");
 }
