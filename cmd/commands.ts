@@ -37,5 +37,15 @@ export const registry: Registry = {
       summary: "The command line of jupyter-docker-kernel, its setup and its launch",
       load: () => import("./legacy/jupyter-docker-kernel.ts"),
     },
+    {
+      name: "portwrap",
+      summary: "The command line of portwrap, listening on every address and with outbound network",
+      load: () => import("./legacy/portwrap.ts"),
+    },
+    {
+      name: "batchspawner-portwrap",
+      summary: "The command line of batchspawner-portwrap, for JupyterHub",
+      load: () => import("./legacy/batchspawner-portwrap.ts"),
+    },
   ],
 };

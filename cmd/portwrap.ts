@@ -3,6 +3,7 @@ import { posix } from "node:path";
 import type { CommandContext } from "../lib/cli/command.ts";
 import { writeStderr, writeStdout } from "../lib/cli/streams.ts";
 import { explainNamespaces, namespaces } from "../lib/engine/namespaces/engine.ts";
+import { networkFacts, planNetwork } from "../lib/engine/namespaces/network.ts";
 import { writeFailure } from "../lib/engine/namespaces/result.ts";
 import { CordonError, render, UsageError } from "../lib/errors.ts";
 import { currentDirectory } from "../lib/host/fs.ts";
@@ -56,6 +57,7 @@ async function portwrap(options: PortwrapOptions): Promise<number> {
     absent: "reset",
   }));
   if (options.batchspawner) {
+    planNetwork(spec, networkFacts(host)); // a name that does not resolve is told before the Hub hears of us
     const { reportPort } = await import("../lib/hub/batchspawner.ts");
     await reportPort(host.env, ports[0]!);
   }

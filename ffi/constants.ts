@@ -193,8 +193,19 @@ export const SECCOMP = { SET_MODE_FILTER: 1, FLAG_SPEC_ALLOW: 4 } as const;
 export const RLIMIT = { CPU: 0, FSIZE: 1, DATA: 2, CORE: 4, NPROC: 6, NOFILE: 7, AS: 9 } as const;
 
 /** socket(2). */
-export const AF = { UNIX: 1, INET: 2, INET6: 10 } as const;
-export const SOCK = { STREAM: 1, DGRAM: 2, CLOEXEC: O.CLOEXEC } as const;
+export const AF = { UNIX: 1, INET: 2, INET6: 10, NETLINK: 16 } as const;
+export const SOCK = { STREAM: 1, DGRAM: 2, RAW: 3, SEQPACKET: 5, CLOEXEC: O.CLOEXEC } as const;
+/** unix(7), recv(2). */
+export const SCM_RIGHTS = 1, MSG_CMSG_CLOEXEC = 0x40000000;
+/** netlink(7), rtnetlink(7). */
+export const NETLINK = {
+  ROUTE: 0,
+  REQUEST: 1,
+  RTM_NEWADDR: 20,
+  IFA_ADDRESS: 1,
+  IFA_LOCAL: 2,
+  IFA_F_NODAD: 2,
+} as const;
 
 export const CLOCK_MONOTONIC = 1;
 export const TFD_CLOEXEC = O.CLOEXEC;

@@ -30,3 +30,11 @@ export function socketAddress(address: string, port: number): [number, Uint8Arra
   if (!v6) throw new CordonError(`address ${address} is neither IPv4 nor IPv6`);
   return [AF.INET6, Uint8Array.of(AF.INET6, 0, port >> 8, port & 255, 0, 0, 0, 0, ...v6, 0, 0, 0, 0)];
 }
+
+/** The text form of an address of 4 or 16 bytes; zeros are not shortened as far as they could be. */
+export function formatAddress(bytes: Uint8Array): string {
+  if (bytes.length === 4) return bytes.join(".");
+  const groups = Array.from({ length: 8 }, (_, i) => (bytes[2 * i]! << 8 | bytes[2 * i + 1]!).toString(16));
+  const text = groups.join(":").replace(/(^|:)0(:0)+(:|$)/, "::");
+  return text;
+}

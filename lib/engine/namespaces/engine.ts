@@ -2,6 +2,7 @@
 import { RLIMIT } from "../../../ffi/constants.ts";
 import { errnoText } from "../../../ffi/errno.ts";
 import { lastErrno, libc, vector } from "../../../ffi/libc.ts";
+import { writeStderr } from "../../cli/streams.ts";
 import { CordonError } from "../../errors.ts";
 import { cString } from "../../host/bytes.ts";
 import { probeCgroups } from "../../host/cgroups.ts";
@@ -16,9 +17,11 @@ import type { Engine } from "../engine.ts";
 import { type Cgroup, createCgroup, removeCgroup } from "./cgroup.ts";
 import { sweepCgroups } from "./cgroup_sweep.ts";
 import { type LimitPlan, needsCgroups, planLimits } from "./limits.ts";
+import { networkFacts, planNetwork } from "./network.ts";
 import { resultPlan } from "./result.ts";
 import { planRoot } from "./root.ts";
 import { defaultFilter } from "./seccomp.ts";
+import type { Step } from "./steps.ts";
 
 /** Connections a relay carries at once; each costs a process of some 12 KiB. */
 const MOST_CONNECTIONS = 1024;
@@ -30,10 +33,9 @@ export const namespaces: Engine = {
   unsupported(spec) {
     const fields: string[] = [];
     if (spec.image !== undefined) fields.push(`image ${spec.image}: this engine runs programs of the host`);
-    if (spec.network.mode !== "none" && spec.network.mode !== "host") {
-      fields.push(`network ${spec.network.mode}`);
+    if (spec.network.mode === "host" && spec.network.allow.length > 0) {
+      fields.push(`allow ${spec.network.allow[0]} beside network host, where everything can be reached`);
     }
-    for (const destination of spec.network.allow) fields.push(`allow ${destination}`);
     return fields;
   },
 
@@ -84,6 +86,8 @@ interface Prepared {
 function plan(spec: Spec, host: Host, { limits, cgroup }: Prepared): SandboxPlan {
   refuseUnsupported(spec, host);
   const { uid, gid } = spec.user;
+  const network = planNetwork(spec, networkFacts(host));
+  if (network.note !== undefined) writeStderr(`cordon: ${network.note}\n`);
   const path = spec.env["PATH"] || DEFAULT_PATH;
   return {
     arch: host.arch,
@@ -92,7 +96,10 @@ function plan(spec: Spec, host: Host, { limits, cgroup }: Prepared): SandboxPlan
     insideUid: spec.mapRoot ? 0 : uid,
     insideGid: spec.mapRoot ? 0 : gid,
     clearGroups: uid === 0 && host.groups.some((group) => group !== gid),
-    steps: planRoot(spec, hostFs),
+    steps: [
+      ...planRoot(spec, hostFs),
+      ...network.files.map(({ path, content }): Step => ({ do: "text", dest: path, content })),
+    ],
     assembleAt: assemblyPlace(spec.root.assembleAt),
     tmpBytes: spec.limits.tmpBytes,
     cp: hostFs.stat("/bin/cp") ? "/bin/cp" : "/usr/bin/cp",
@@ -117,6 +124,7 @@ function plan(spec: Spec, host: Host, { limits, cgroup }: Prepared): SandboxPlan
     ...(spec.limits.outputBytes !== undefined && { outputBytes: spec.limits.outputBytes }),
     ...(spec.result && { result: resultPlan(spec.result, limits.enforced) }),
     ...(spec.forwards && { relay: { forwards: spec.forwards, most: MOST_CONNECTIONS } }),
+    ...(network.outbound && { outbound: network.outbound }),
     ...(spec.endWithParent !== undefined && { endWithParent: spec.endWithParent }),
     tellLimits: spec.tellLimits ?? false,
     verbose: spec.verbose,

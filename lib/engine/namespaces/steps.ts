@@ -5,6 +5,8 @@ export type Step =
   | { do: "directory"; path: string; mode: number }
   | { do: "file"; path: string; content: string }
   | { do: "symlink"; path: string; target: string }
+  /** This text, read-only, in place of a file that is there; through symlinks, which stay within the root. */
+  | { do: "text"; dest: string; content: string }
   /** Recursive bind. `own`: the mount point's path is of our making and cannot lead elsewhere. */
   | {
     do: "bind";

@@ -23,6 +23,7 @@ import { fork, ifPolled, keepOnly, pollWord, writeTo } from "../kit.ts";
 import type { Address, Program, Slot } from "../program.ts";
 import { assembleRoot } from "./mounts.ts";
 import { rename } from "./names.ts";
+import { awaitUplink, offerListeners } from "./outbound.ts";
 import { dropCapabilities } from "./privileges.ts";
 import type { RelayPlan } from "./relay.ts";
 import { REPORT, type Shared } from "./sandbox.ts";
@@ -55,7 +56,9 @@ export function initProcess(s: Shared): void {
     say: `set hostname ${plan.hostname}`,
   });
   if (plan.ownNetwork) loopbackUp(p);
+  offerListeners(s);
   assembleRoot(p, plan.steps, plan);
+  awaitUplink(s);
   if (plan.relay) letRelayEnter(s, plan.relay);
 
   // Out of the caller's process group; on a terminal still in its session, to be able to hand the terminal on.

@@ -22,6 +22,7 @@ import type { Program, Slot } from "../program.ts";
 import { findNames } from "./names.ts";
 import { endInput, endOutput, startPumps, watchOutput } from "./pumps.ts";
 import { ifOutOfMemory, prepareResult, REASON, settleReason, writeResult } from "./result.ts";
+import { linkNetwork, serveOutbound } from "./outbound.ts";
 import { startRelay } from "./relay.ts";
 import { REPORT, type Shared } from "./sandbox.ts";
 import { checkDescriptors, closeAllBut, keepForComplaints, openMissing } from "./stdio.ts";
@@ -75,6 +76,7 @@ export function monitor(s: Shared): void {
   }
   if (pumps.input) s.monitorOnly.push(pumps.input.file, pumps.input.unread);
   s.monitorOnly.push(signals, s.complain, s.control.write, s.report.read);
+  linkNetwork(s);
   p.set(p.suspectMachine, 1);
   fork(p, initPid, s.initLabel, {
     flags: namespaces,
@@ -82,16 +84,18 @@ export function monitor(s: Shared): void {
     ...(plan.relay && { pidfd }),
   });
   p.set(p.suspectMachine, 0);
+  const { go, entered, control, report, network } = s;
+  const others = [control.write, report.read, report.write];
   if (plan.relay) {
     const init = p.slot();
     p.field(init, pidfd, 32);
-    const { go, entered, control, report } = s;
     startRelay(p, plan.relay, {
       alive: control.read,
       sandbox: { go, entered, init },
-      others: [control.write, report.read, report.write],
+      others: plan.outbound ? [...others, network.read, network.write] : others,
     });
   }
+  serveOutbound(s, { initPid, alive: control.read, others });
   p.sys("close", [s.control.read]);
   p.sys("close", [s.report.write]);
   // Whoever reads our output must see its end when the target closes it.

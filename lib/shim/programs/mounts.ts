@@ -149,6 +149,8 @@ function apply(a: Assembly, step: Step, pending: Pending): void {
     }
     case "file":
       return makeFile(a, step.path, step.content);
+    case "text":
+      return placeText(a, step);
     case "symlink": {
       const { fd, name } = onOwnGround(a, step.path);
       p.sys("symlinkat", [step.target, fd, name], { say: `make symlink ${step.path}` });
@@ -221,6 +223,19 @@ function makeFile(a: Assembly, path: string, content: string): void {
     p.sys("write", [fd, p.string(content), encodeOs(content).length], { say: `write ${path}` });
   }
   p.sys("close", [fd]);
+}
+
+/** A file of our own over one that stands there. It is made in /dev, which is always ours, and leaves no name there. */
+function placeText(a: Assembly, { dest, content }: { dest: string; content: string }): void {
+  const { p } = a;
+  const tree = p.slot(), path = "/dev/.text";
+  makeFile(a, path, content);
+  const { fd, name } = onOwnGround(a, path);
+  p.sys("open_tree", [fd, name, OPEN_TREE.CLONE | OPEN_TREE.CLOEXEC], { into: tree, say: `take ${dest}` });
+  readOnly(a, tree, dest);
+  attach(a, tree, { dest, own: false });
+  p.sys("close", [tree]);
+  p.sys("unlinkat", [fd, name, 0], { say: `take away ${path}` });
 }
 
 /**

@@ -14,6 +14,7 @@ import { Label, Program, type Slot } from "../program.ts";
 import { type Pipe, pipeSlots } from "../kit.ts";
 import { initProcess } from "./init.ts";
 import { monitor } from "./monitor.ts";
+import type { OutboundPlan } from "./outbound.ts";
 import type { RelayPlan } from "./relay.ts";
 import { targetProcess } from "./target.ts";
 
@@ -59,6 +60,8 @@ export interface SandboxPlan {
   relay?: RelayPlan;
   /** Say on stderr which limit ended it; stderr then stays open until the end. */
   tellLimits: boolean;
+  /** Destinations outside that can be reached from inside. */
+  outbound?: OutboundPlan;
   /** End when this process, our parent, has ended. */
   endWithParent?: number;
   verbose: boolean;
@@ -102,6 +105,8 @@ export interface Shared {
   /** Between init and the relay, see {@link RelayLinks}. */
   go: Pipe;
   entered: Pipe;
+  /** A socket between monitor (`read`) and init (`write`), for listeners; its end tells init that the uplink is gone. */
+  network: Pipe;
   initLabel: Label;
   targetLabel: Label;
 }
@@ -130,6 +135,7 @@ export function sandboxProgram(plan: SandboxPlan): Program {
     report: pipeSlots(p),
     go: pipeSlots(p),
     entered: pipeSlots(p),
+    network: pipeSlots(p),
     initLabel: new Label("init"),
     targetLabel: new Label("target"),
   };
