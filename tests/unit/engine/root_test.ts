@@ -313,6 +313,10 @@ Deno.test("a hidden directory is empty and read-only, in a bind and of our own",
   }
 });
 
+Deno.test("what is a directory inside is hidden as one, whatever the host has there", () => {
+  assert.equal(shows("/no/home=none", "/no/home", { home: "/no/home", cwd: "/" }), "own ro");
+});
+
 Deno.test("hiding what is not there: nothing to do where it is optional, refused inside a bind", () => {
   assert.equal(shows("/home/ann/w try:/home/ann/w/none=none", "/home/ann/w/none"), "nothing");
   assert.match(refusal("/home/ann/w /home/ann/w/none=none").message, /does not exist inside the mount/);
