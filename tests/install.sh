@@ -19,6 +19,11 @@ curl                   install.sh and the first-run script
 wget                   the same without curl
 python3                pseudo-terminals, notebooks
 python3-venv           build/venv
+docker.io              kernels and commands in containers
+podman                 the same
+busybox-static         a small image made without a registry
+docker-registry        pulls without the world
+r-cran-irkernel        a kernel of another language
 '
 
 # Jupyter as its users have it: from PyPI, one version each.
@@ -27,6 +32,13 @@ nbclient==0.10.2
 nbformat==5.10.4
 ipykernel==6.30.1
 jupyter_client==8.6.3
+jupyter_kernel_test==0.7.0
+jupyter_server==2.17.0
+websocket-client==1.8.0
+nbconvert==7.16.6
+nbgrader==0.9.5
+matplotlib==3.10.6
+bash_kernel==0.10.0
 '
 
 missing=

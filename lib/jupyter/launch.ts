@@ -11,8 +11,8 @@ import { CHANNELS, type Connection, insideConnection, insidePort, ipcPath } from
 export const INSIDE = "/run/cordon";
 const FILE = `${INSIDE}/kernel.json`;
 const SOCKETS = `${INSIDE}/kernel`;
-/** The launch before ours may still be giving up its ports (restart). */
-const PATIENCE_MS = 2000;
+/** The launch before ours may still be giving up its ports (restart); a launch that fails does so within 2 s. */
+const PATIENCE_MS = 1500;
 
 export type Transport = "ipc" | "tcp";
 
