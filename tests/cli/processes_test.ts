@@ -187,7 +187,7 @@ everyone("orphans are reaped", async (p) => {
 everyone("a pump dies with the monitor, even while its reader sleeps", async (p) => {
   const dir = p.dir();
   Deno.writeTextFileSync(`${dir}/input`, "x".repeat(1 << 20));
-  const script = `mkfifo out; sleep 600 <out & echo reader $!
+  const script = `mkfifo out; sleep 60 <out >/dev/null 2>&1 & echo reader $!
 exec ${executable()} isolate --output 100M -- sh -c 'yes' <input >out 2>err`;
   await whileRunning(p, ["sh", "-c", script], async (s) => {
     await sandboxOf(s.pid);

@@ -182,7 +182,8 @@ function startOutput(s: Shared): OutputPump {
   p.place(child);
   silently(p, () => {
     dieWithMonitor(s);
-    closeUnwanted(s, wanted);
+    // Whoever reads stdout waits for the end that the target gives. Stderr stays, for the pump's own words.
+    p.if([wanted[0], "==", 0], () => p.sys("close", [1]));
     outputPump(p, { reads: [ends[0].read, ends[1].read], limit: plan.outputBytes });
   });
   p.place(ready);
@@ -194,17 +195,6 @@ function sameFileElse(p: Program, [a, b]: readonly [Address, Address], apart: La
   for (const offset of [STATX_FIELD.ino, STATX_FIELD.devMajor]) {
     p.when([a.cell(offset), "!=", b.cell(offset)], apart);
   }
-}
-
-/** What the pump does not write to must not be held open by it: its reader waits for the end that the target gives. */
-function closeUnwanted(s: Shared, wanted: readonly [Slot, Slot]): void {
-  const { p } = s;
-  p.if([wanted[0], "==", 0], () => p.sys("close", [1]));
-  const keep = p.label();
-  p.when([wanted[1], "!=", 0], keep);
-  p.when([s.complain, ">=", 0], keep); // a terminal, say: for the pump's own words
-  p.sys("close", [2]);
-  p.place(keep);
 }
 
 interface Output {
