@@ -45,6 +45,21 @@ everyone("without a network neither abstract sockets nor the loopback of the hos
   });
 }, { needs });
 
+everyone("--allow opens one port of the host and no other", async (p) => {
+  await withListeners(async ([abstract, allowed]) => {
+    await withListeners(async ([, other]) => {
+      const attacks = [abstract!, allowed!, other!];
+      worked(await outside(p, attacks));
+      const args = ["--allow", allowed!.replace("loopback", "127.0.0.1")];
+      assert.deepEqual(await inside(p, attacks, { args }), {
+        [abstract!]: "ECONNREFUSED",
+        [allowed!]: "done",
+        [other!]: "ECONNREFUSED",
+      });
+    });
+  });
+}, { needs });
+
 everyone("--network host reaches both, as docs/security.md says", async (p) => {
   await withListeners(async (attacks) => {
     worked(await inside(p, attacks, { args: ["--network", "host"] }));
