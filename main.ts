@@ -7,13 +7,11 @@ import { dispatch } from "./lib/cli/dispatch.ts";
 import { readEnvironment } from "./lib/cli/environment.ts";
 import { invokedAs, readArgv0 } from "./lib/cli/invoked.ts";
 
-const { CORDON_INVOKED_AS: firstRunName, ...env } = readEnvironment();
-
 // Not awaited: the bundle is a plain script (`lib/launch.ts`).
 dispatch(registry, {
-  invokedAs: invokedAs(readArgv0(), { legacy: registry.legacy.map((entry) => entry.name), firstRunName }),
+  invokedAs: invokedAs(readArgv0(), registry.legacy.map((entry) => entry.name)),
   argv: Deno.args,
-  env,
+  env: readEnvironment(),
 }).then((status) => {
   Deno.exitCode = status;
 });

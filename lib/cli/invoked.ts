@@ -1,16 +1,9 @@
 /** Under which name this process was started. */
 
 /** The name to act under: `cordon`, or one of `legacy`. */
-export function invokedAs(
-  argv0: string,
-  known: { legacy: readonly string[]; firstRunName: string | undefined },
-): string {
+export function invokedAs(argv0: string, legacy: readonly string[]): string {
   const name = baseName(argv0);
-  if (known.legacy.includes(name)) return name;
-  // The first-run script is called through the links in a checkout, and then starts build/cordon. Through a link to
-  // the executable itself the variable would be somebody else's leftover.
-  const told = name === "cordon" ? baseName(known.firstRunName ?? "") : "";
-  return known.legacy.includes(told) ? told : "cordon";
+  return legacy.includes(name) ? name : "cordon";
 }
 
 function baseName(path: string): string {
