@@ -38,6 +38,14 @@ export async function dispatch(registry: Registry, invocation: Invocation): Prom
       return 2;
     }
     if (first === "-V" || first === "--version") return done(versionLine());
+    if (rest[1] === "-h" || rest[1] === "--help") {
+      // `cordon kernel --help`: a word that is no command, with commands below it.
+      const below = commandsBelow(registry, first);
+      const { renderGroup } = await import("./help.ts");
+      if (below.length > 0) {
+        return done(renderGroup(below, { word: first, style: styleFor("stdout", context) }));
+      }
+    }
     const { command, args } = findCommand(registry, rest);
     exitUsage = command.exitUsage;
     return await invoke(command, { args, context });
@@ -100,16 +108,19 @@ export function findCommand(
     if (command) return { command, args: argv.slice(length) };
   }
   const names = registry.commands.map((command) => command.name);
-  const below = names.filter((name) => name.startsWith(`${first} `)).map((name) =>
-    name.slice(first.length + 1)
-  );
+  const below = commandsBelow(registry, first).map(({ name }) => name.slice(first.length + 1));
   if (first !== "" && below.length > 0) {
     const why = `There is ${below.join(", ")}`;
-    if (second === undefined) throw new UsageError(`cordon ${first} needs a command below it`, { why });
+    if (second === undefined) {
+      throw new UsageError(`cordon ${first} needs a command below it`, {
+        why,
+        hint: `cordon ${first} --help`,
+      });
+    }
     const meant = nearest(second, below);
     throw new UsageError(`No command ${JSON.stringify(second)} below cordon ${first}`, {
       why: meant ? `Did you mean ${first} ${meant}?` : why,
-      hint: "cordon help",
+      hint: `cordon ${first} --help`,
     });
   }
   const kind = first.startsWith("-") ? "option" : "command";
@@ -121,6 +132,12 @@ export function findCommand(
     why: meant ? `Did you mean ${meant}?` : undefined,
     hint: "cordon help",
   });
+}
+
+/** The commands below a word that is no command itself (`kernel`). */
+export function commandsBelow(registry: Pick<Registry, "commands">, word: string): Command[] {
+  if (registry.commands.some(({ name }) => name === word)) return [];
+  return registry.commands.filter(({ name }) => name.startsWith(`${word} `));
 }
 
 /** `kernel setup` can be missed as `kernel` too. */

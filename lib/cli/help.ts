@@ -9,9 +9,7 @@ const COLUMN = 30;
 
 /** `cordon help`: what there is. */
 export function renderOverview(registry: Registry, style: Style): string {
-  const width = Math.max(...[...registry.commands, ...registry.legacy].map(({ name }) => name.length));
-  const row = ({ name, summary }: { name: string; summary: string }) =>
-    `${INDENT}${style.bold(name.padEnd(width))}  ${summary}`;
+  const row = rows([...registry.commands, ...registry.legacy], style);
   const lines = [
     "Run code you do not trust, where Jupyter, nbgrader or an HTTP client can still talk to it",
     "",
@@ -33,6 +31,30 @@ export function renderOverview(registry: Registry, style: Style): string {
     "cordon COMMAND --help explains a command, with examples",
   );
   return lines.join("\n") + "\n";
+}
+
+/** `cordon kernel --help`: the commands that start with `word`. */
+export function renderGroup(commands: readonly Named[], how: { word: string; style: Style }): string {
+  const { word, style } = how;
+  return [
+    `${style.bold("Usage:")} cordon ${word} COMMAND [OPTION…]`,
+    "",
+    style.bold("Commands"),
+    ...commands.map(rows(commands, style)),
+    "",
+    `cordon ${word} COMMAND --help explains a command, with examples`,
+  ].join("\n") + "\n";
+}
+
+interface Named {
+  name: string;
+  summary: string;
+}
+
+/** One row for each of `all`, their summaries below each other. */
+function rows(all: readonly Named[], style: Style): (one: Named) => string {
+  const width = Math.max(...all.map(({ name }) => name.length));
+  return ({ name, summary }) => `${INDENT}${style.bold(name.padEnd(width))}  ${summary}`;
 }
 
 /** `-h` (one line an option) or `--help` (examples first, everything said). */
