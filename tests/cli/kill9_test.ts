@@ -106,7 +106,7 @@ rootOnly("the control group of a killed sandbox goes at the next start", async (
       }).filter((name) => name.startsWith("cordon-"));
   const limited = ["isolate", "-m", "ro:/usr", "--memory", "64M", "--"];
   let left: string[] = [];
-  await whileRunning(p, cordonArgv([...limited, "sh", "-c", "echo r1y; sleep 600"]), async (s) => {
+  await whileRunning(p, cordonArgv([...limited, "sh", "-c", "echo r1y; exec sleep 600"]), async (s) => {
     await s.expect(/r1y/);
     const mine = groups().filter((name) => name.includes(`-${s.pid}-`));
     assert.equal(mine.length, 1);

@@ -165,7 +165,10 @@ everyone("signals the caller ignores stay ignored", async (p) => {
 });
 
 everyone("nohup works", async (p) => {
-  const argv = ["nohup", ...cordonArgv(["isolate", ...SHOW, "--", ...["sh", "-c", "echo r1y; sleep 600"]])];
+  const argv = [
+    "nohup",
+    ...cordonArgv(["isolate", ...SHOW, "--", ...["sh", "-c", "echo r1y; exec sleep 600"]]),
+  ];
   await whileRunning(p, argv, async (s) => {
     await s.expect(/r1y/);
     s.kill("SIGHUP");

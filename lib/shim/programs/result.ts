@@ -1,5 +1,5 @@
 /** The result object: one line of JSON however the sandbox ends. Numbers go into padded holes of a template. */
-import { AT, CLOCK_MONOTONIC, E, F, O, openFlags, SIG, W_OK, X_OK } from "../../../ffi/constants.ts";
+import { AT, CLOCK_MONOTONIC, E, F, O, openFlags, SIG } from "../../../ffi/constants.ts";
 import { EXIT } from "../../errors.ts";
 import { decimalRoutine, divide, refuse, times1000 } from "../kit.ts";
 import type { Address, Program, Slot } from "../program.ts";
@@ -8,6 +8,7 @@ import type { SandboxPlan } from "./sandbox.ts";
 /** Why the sandbox ended. */
 export const REASON = { exited: 0, signaled: 1, timeout: 2, memory: 3, output: 4, cordon: 5 } as const;
 
+const MAKE = O.WRONLY | O.CREAT | O.EXCL | O.CLOEXEC;
 const HOLE = 16;
 /** Members that are known at the end only. */
 export const HOLES = ["reason", "exitCode", "signal", "wallMs", "userMs", "systemMs", "maxRssBytes"] as const;
@@ -61,14 +62,21 @@ function holdDescriptor(p: Program, { fd, place, kept }: { fd: number; place: Sl
 function holdDirectory(p: Program, to: { directory: string; name: string }, place: Slot): void {
   const flags = O.PATH | openFlags(p.arch).DIRECTORY | O.CLOEXEC,
     absent = p.label("absent"),
-    fine = p.label();
+    fine = p.label(),
+    probe = p.slot();
   p.sys("openat", [AT.FDCWD, to.directory, flags, 0], { into: place, say: `open ${to.directory}` });
-  p.sys("faccessat", [place, ".", W_OK | X_OK, 0], { say: `write a result into ${to.directory}` });
   p.sys("unlinkat", [place, to.name, 0], { fail: absent, say: `replace ${to.name} in ${to.directory}` });
   p.goto(fine);
   p.place(absent);
   p.when([p.errno, "!=", E.NOENT], p.abort);
   p.place(fine);
+  // Making it is the only sure answer to whether it can be made.
+  p.sys("openat", [place, to.name, MAKE, 0o644], {
+    into: probe,
+    say: `make the result ${to.name} in ${to.directory}`,
+  });
+  p.sys("close", [probe]);
+  p.sys("unlinkat", [place, to.name, 0], { fail: "ignore" });
 }
 
 /** Settles why it ended: by a signal, by the memory limit. */
@@ -186,10 +194,7 @@ function write(p: Program, { name, place, template, length }: PreparedResult): v
   if (name === undefined) p.set(fd, place);
   else {
     p.sys("unlinkat", [place, name, 0], { fail: "ignore" });
-    p.sys("openat", [place, name, O.WRONLY | O.CREAT | O.EXCL | O.CLOEXEC, 0o644], {
-      into: fd,
-      say: `make the result ${name}`,
-    });
+    p.sys("openat", [place, name, MAKE, 0o644], { into: fd, say: `make the result ${name}` });
   }
   p.sys("write", [fd, template, length], { say: "write the result" });
 }
