@@ -108,7 +108,8 @@ function connectable(address: string, text: string): string {
 
 /** The host's own /etc/hosts with the allowed names, and the machine's name as the loopback, where servers bind to it. */
 function hostsFile(spec: Spec, names: Map<string, string[]>, facts: NetworkFacts): NetworkPlan["files"] {
-  const whole = spec.mounts.some((mount) => mount.dest === "/");
+  // Another directory as the root has what its owner put there.
+  const whole = spec.mounts.some((mount) => mount.dest === "/" && mount.source === "/");
   if (names.size === 0 && !whole) return [];
   const taken = new Set([...names.keys(), spec.hostname].map((name) => name.toLowerCase()));
   const lines = [...names].flatMap(([name, addresses]) => addresses.map((address) => `${address} ${name}`));
