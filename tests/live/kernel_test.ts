@@ -125,7 +125,9 @@ everyone("kernels of other kinds in namespaces", async (p, t) => {
     await t.step(name, async () => {
       await jupyter.setup(name, setup);
       const { stdout, stderr } = await play(name, code!, long!);
-      assert.deepEqual([stdout, stderr], [JSON.stringify([expected, [], ""]) + "\n", ""]);
+      // R may still say this when the interrupt that begins a shutdown meets it.
+      const said = name === "r" ? stdout.replace(String.raw`\nExecution halted\n`, "") : stdout;
+      assert.deepEqual([said, stderr], [JSON.stringify([expected, [], ""]) + "\n", ""]);
     });
   }
   await t.step("a client that uses ipc itself", async () => {
