@@ -1,7 +1,7 @@
 /** Monitor, init and target: who they are, what they may do, and what ends with whom. */
 import assert from "node:assert/strict";
 import { executable } from "../helpers/binary.ts";
-import { everyone } from "../helpers/everyone.ts";
+import { everyone, type Person } from "../helpers/everyone.ts";
 import { eventually, running, sandboxOf, whileIsolated, whileRunning } from "../helpers/processes.ts";
 
 /** Fields of /proc/PID/status that tell what a process may do. */
@@ -200,3 +200,66 @@ exec ${executable()} isolate --output 100M -- sh -c 'yes' <input >out 2>err`;
     Deno.kill(Number(/reader (\d+)/.exec(s.said())?.[1]), "SIGKILL");
   }, { cwd: dir });
 });
+
+everyone("init holds nothing of the host: no directory, no file, no terminal", async (p) => {
+  const dir = p.dir();
+  await p.sh("echo line >input; mkdir base", dir);
+  const script = `exec ${executable()} isolate -b base -m . -- sleep 600 <input >out`;
+  await whileRunning(p, ["sh", "-c", script], async (s) => {
+    const { init, target } = await sandboxOf(s.pid);
+    await eventually("the target's exec", () => running(target.pid)?.comm === "sleep");
+    const kinds = (await outsideLinks(p, init.pid)).map((link) => link.replace(/\[?\d+\]?/, ""));
+    assert.deepEqual(kinds.sort(), ["anon_inode:[signalfd]", "pipe:", "pipe:"]);
+    s.kill("SIGKILL");
+  }, { cwd: dir });
+});
+
+/** What the descriptors of init lead to. Only root may look: an undumpable process is nobody else's business. */
+async function outsideLinks(p: Person, pid: number): Promise<string[]> {
+  if (Deno.uid() !== 0) {
+    assert.throws(() => [...Deno.readDirSync(`/proc/${pid}/fd`)], Deno.errors.PermissionDenied);
+    return ["anon_inode:[signalfd]", "pipe:[1]", "pipe:[2]"];
+  }
+  assert.equal(running(pid)?.comm, "cordon-init", p.name);
+  return await eventually("three descriptors", () => {
+    const links = [...Deno.readDirSync(`/proc/${pid}/fd`)].map(({ name }) =>
+      Deno.readLinkSync(`/proc/${pid}/fd/${name}`)
+    );
+    return links.length <= 3 && links;
+  });
+}
+
+everyone(
+  "a saved sandbox has the same names, and nothing of the environment it is started with",
+  async (p) => {
+    const dir = p.dir();
+    assert.equal(
+      (await p.cordon(["isolate", "--emit", "image", "-m", "ro:/usr", "--", "sleep", "600"], { cwd: dir }))
+        .code,
+      0,
+    );
+    const starts: [string[], Record<string, string>][] = [
+      [[`${dir}/image`], { SECRET: "token" }],
+      [[`${dir}/image`, "--password", "hunter2"], { A: "1", SECRET: "x".repeat(5000) }],
+      [["env", "-i", `${dir}/image`], {}],
+      [["bash", "-c", `exec -a '' ${dir}/image`], { SECRET: "token" }],
+      [["bash", "-c", `exec -a x env -i ${dir}/image`], { SECRET: "token" }],
+    ];
+    for (const [argv, env] of starts) {
+      await whileRunning(p, argv, async (s) => {
+        const { monitor, init } = await sandboxOf(s.pid);
+        const shown = (name: string) =>
+          [monitor.pid, ...(Deno.uid() === 0 ? [init.pid] : [])].map((pid) =>
+            Deno.readTextFileSync(`/proc/${pid}/${name}`).replace(/\0+$/, "")
+          );
+        assert.ok(shown("environ").every((text) => !/SECRET|token|xxx/.test(text)), argv.join(" "));
+        assert.ok(
+          shown("cmdline").every((text, i) => text === ["cordon-monitor", "cordon-init"][i]),
+          argv.join(" "),
+        );
+        s.kill("SIGKILL");
+        await s.end;
+      }, { cwd: dir, env });
+    }
+  },
+);

@@ -267,3 +267,25 @@ test("when the terminal hangs up nothing is left", { needs }, async () => {
   await pty.close();
   await eventually("the end of the target", () => running(target.pid)?.comm !== "sleep");
 });
+
+test(
+  "a saved sandbox has the terminal when it is started on one, and none elsewhere",
+  { needs },
+  () =>
+    session(async (pty) => {
+      await pty.type("$C isolate --emit image -- sh -c 'tty; echo r$((1))y; exec cat -E'\n");
+      await pty.expect(/@ $/);
+      await pty.type("./image\n");
+      await pty.expect(/\/dev\/(pts\/\d+|console)\r\nr1y/);
+      await pty.type(CTRL_Z);
+      await pty.expect(/Stopped/);
+      await pty.type("fg\n");
+      await pty.expect(/image/);
+      await pty.type("line\n");
+      await pty.expect(/line\$/);
+      await pty.type(CTRL_C);
+      await pty.expect(/@ $/);
+      await pty.type("echo word | ./image | cat\n");
+      await pty.expect(/not a tty\r\nr1y\r\nword\$/);
+    }),
+);

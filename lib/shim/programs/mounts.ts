@@ -113,6 +113,9 @@ export function assembleRoot(p: Program, steps: Step[], options: MountOptions): 
   p.sys("pivot_root", [".", "."], { say: "make it the root" });
   p.sys("umount2", [".", MNT_DETACH], { say: "detach the old root" });
   p.sys("chdir", ["/"]);
+  // Held by init they would keep the host's file systems busy for as long as the sandbox lives.
+  p.sys("close", [a.base]);
+  p.sys("close", [a.root]);
 }
 
 /** Every path that something is made or mounted below. */
