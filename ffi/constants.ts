@@ -39,6 +39,8 @@ export const O = {
   NONBLOCK: 0o4000,
   CLOEXEC: 0o2000000,
   PATH: 0o10000000,
+  /** Together with O_DIRECTORY. */
+  TMPFILE: 0o20000000,
 } as const;
 
 /** The open(2) flags whose numbers depend on the architecture. */

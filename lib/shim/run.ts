@@ -2,7 +2,7 @@
  * Running a shim image. `become` replaces this process: same pid, one thread, the runtime's memory gone. The image is
  * sealed in memory, where nobody can change it between writing and executing.
  */
-import { E, F, MFD, O, SEAL } from "../../ffi/constants.ts";
+import { E, F, MFD, O, openFlags, SEAL } from "../../ffi/constants.ts";
 import { errnoText } from "../../ffi/errno.ts";
 import { lastErrno, libc, vector } from "../../ffi/libc.ts";
 import { CordonError } from "../errors.ts";
@@ -35,21 +35,36 @@ export function memoryFile(image: Uint8Array<ArrayBuffer>): number | undefined {
   return fd;
 }
 
-/** A file in a private directory, gone from there before it is executed. */
+/**
+ * A file without a name, so that nothing is left whenever we are killed. Where the file system has no such files
+ * (O_TMPFILE, open(2)): one in a private directory, gone from there before it is executed.
+ */
 function unlinkedFile(image: Uint8Array<ArrayBuffer>): number {
   const runtime = Deno.env.get("XDG_RUNTIME_DIR");
-  const directory = Deno.makeTempDirSync(
-    runtime ? { dir: runtime, prefix: "cordon-" } : { prefix: "cordon-" },
-  );
+  const parent = runtime || Deno.env.get("TMPDIR") || "/tmp";
+  const flags = O.RDWR | O.CLOEXEC | O.TMPFILE | openFlags(Deno.build.arch).DIRECTORY;
+  const nameless = libc().open(cString(parent), flags, 0o700);
+  if (nameless >= 0) {
+    writeWhole(nameless, image);
+    const fd = openToExecute(`/proc/self/fd/${nameless}`);
+    libc().close(nameless);
+    return fd;
+  }
+  const directory = Deno.makeTempDirSync({ dir: parent, prefix: "cordon-" });
   const path = `${directory}/sandbox`;
   try {
     Deno.writeFileSync(path, image, { createNew: true, mode: 0o700 });
-    const fd = libc().open(cString(path), O.RDONLY | O.CLOEXEC, 0);
-    if (fd < 0) throw failed(`open ${path}`);
-    return fd;
+    return openToExecute(path);
   } finally {
     Deno.removeSync(directory, { recursive: true });
   }
+}
+
+/** For reading only: the kernel executes nothing that is open for writing. */
+function openToExecute(path: string): number {
+  const fd = libc().open(cString(path), O.RDONLY | O.CLOEXEC, 0);
+  if (fd < 0) throw failed(`open ${path}`);
+  return fd;
 }
 
 function writeWhole(fd: number, bytes: Uint8Array<ArrayBuffer>): void {

@@ -96,6 +96,23 @@ everyone("killed 200 times within a saved sandbox's set-up and shortly after", a
   assert.ok(Object.values(found.hit).every((n) => n > 0), JSON.stringify(found.hit));
 }, { needs });
 
+rootOnly("killed where programs in memory may not be executed, and the image is a file", async (p) => {
+  const times = 60;
+  const forbid = 'echo 2 >/proc/sys/vm/memfd_noexec && exec "$@"';
+  const start = cordonArgv(["isolate", "-m", "tmp ro:/usr", "--", "sh", "-c", TARGET]);
+  const command = ["sh", "-c", forbid, "sh", ...start];
+  nothingLeft(await killings(p, { dir: p.dir(), seed: 3, times, most: 100, command }), times);
+}, { needs: [...needs, { what: "the sysctl vm.memfd_noexec", met: noexecSwitch }] });
+
+/** It belongs to the pid namespace: setting it in one of the test's own changes nothing outside. */
+function noexecSwitch(): boolean | string {
+  try {
+    return Deno.statSync("/proc/sys/vm/memfd_noexec").isFile;
+  } catch {
+    return "this kernel has none (before Linux 6.3)";
+  }
+}
+
 rootOnly("the control group of a killed sandbox goes at the next start", async (p) => {
   const groups = () =>
     Deno.readTextFileSync("/proc/self/cgroup").split("\n")
