@@ -24,6 +24,12 @@ podman                 the same
 busybox-static         a small image made without a registry
 docker-registry        pulls without the world
 r-cran-irkernel        a kernel of another language
+iproute2               network namespaces
+passt                  pasta, an uplink for a closed network
+slirp4netns            another
+socat                  what portwrap is compared with
+tmux                   a door that portwrap closes
+screen                 another
 '
 
 # Jupyter as its users have it: from PyPI, one version each.
@@ -39,6 +45,10 @@ nbconvert==7.16.6
 nbgrader==0.9.5
 matplotlib==3.10.6
 bash_kernel==0.10.0
+jupyterhub==5.3.0
+batchspawner==1.3.0
+jupyter-server-proxy==4.4.0
+requests==2.32.4
 '
 
 missing=
@@ -66,4 +76,17 @@ if [ "$(cat build/venv/installed 2>/dev/null)" != "$wanted" ]; then
   # shellcheck disable=SC2086
   "$python" -m venv build/venv && build/venv/bin/pip install -q --disable-pip-version-check $wanted || exit 1
   printf '%s\n' "$wanted" >build/venv/installed
+fi
+
+# JupyterHub's proxy is a program of Node's.
+proxy=configurable-http-proxy@4.6.3
+if [ "$(cat build/node/installed 2>/dev/null)" != "$proxy" ]; then
+  if command -v npm >/dev/null; then
+    echo "installing into build/node: $proxy"
+    rm -rf build/node && mkdir -p build/node
+    npm install --silent --no-audit --no-fund --prefix build/node "$proxy" >/dev/null || exit 1
+    printf '%s\n' "$proxy" >build/node/installed
+  else
+    echo "not installed (needs npm): $proxy"
+  fi
 fi
