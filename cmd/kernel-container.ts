@@ -4,7 +4,9 @@ import { writeStdout } from "../lib/cli/streams.ts";
 import { resolveEndpoint } from "../lib/docker/endpoint.ts";
 import { openEngine } from "../lib/docker/system.ts";
 import { type ContainerMount, execContainerKernel } from "../lib/engine/docker/kernel.ts";
+import { startKeeper } from "../lib/engine/docker/keeper.ts";
 import { CordonError } from "../lib/errors.ts";
+import { encodeOs } from "../lib/host/bytes.ts";
 import { hostFs } from "../lib/host/fs.ts";
 import type { Host } from "../lib/host/host.ts";
 import { hiddenPaths } from "../lib/jupyter/hide.ts";
@@ -15,6 +17,8 @@ import type { Mount } from "../lib/spec/spec.ts";
 import type { KernelLaunchOptions } from "./kernel-launch.options.ts";
 import { currentDirectory, kernelEnvironment, type Launch } from "./kernel-launch.ts";
 
+/** What a socket's address holds (unix(7)), and what of it comes after the directory. */
+const SUN_PATH = 107, SOCKET = "/run/kernel-1".length;
 /** A kernel that is to fail must do so while somebody looks. */
 const ENGINE_MS = 1500;
 
@@ -35,8 +39,15 @@ export async function launchInContainer(options: KernelLaunchOptions, launch: La
     file: options.connectionFile,
     command: options.command,
   });
-  const directory = privateDirectory(host.env);
+  const name = privateName();
+  const kept = { endpoint, name, directory: posix.join(privateParent(host.env, name), name) };
+  const { directory } = kept;
+  const forwards = options.explain
+    ? []
+    : listenForKernel(connection, { transport, socketBase: `${directory}/run/kernel` });
+  const keeper = startKeeper(kept, host);
   try {
+    Deno.mkdirSync(directory, { mode: 0o700 });
     const place: Mount = {
       dest: workdir,
       source: cwd,
@@ -49,7 +60,7 @@ export async function launchInContainer(options: KernelLaunchOptions, launch: La
     const kernel = {
       image: options.image!,
       command,
-      env: kernelEnvironment(options, host),
+      env: imageEnvironment(options, host),
       workdir,
       mounts: [
         ...mounts.map((mount) => containerMount(mount, directory)),
@@ -61,28 +72,36 @@ export async function launchInContainer(options: KernelLaunchOptions, launch: La
       network: networkOf(options),
       ...(options.gpus !== undefined && { gpus: options.gpus }),
       files,
-      directory,
+      forwards,
       ...(options.result && { result: options.result }),
     };
     if (options.explain) {
-      writeStdout(JSON.stringify({ ...kernel, limits: options.limits }, null, 2) + "\n");
-      Deno.removeSync(directory, { recursive: true });
-      return 0;
+      writeStdout(JSON.stringify(kernel, null, 2) + "\n");
+      return 0; // the keeper removes the directory
     }
-    const forwards = listenForKernel(connection, { transport, socketBase: `${directory}/run/kernel` });
-    return await execContainerKernel(engine, { ...kernel, forwards }, host);
+    return await execContainerKernel(engine, { ...kernel, kept, keeper }, host);
   } catch (error) {
     Deno.removeSync(directory, { recursive: true });
+    keeper.dismiss();
     throw error;
   }
 }
 
-/** A random name, from which kernel gc sees later that its maker is dead; socket paths below it have 107 bytes. */
-function privateDirectory(env: Host["env"]): string {
-  const parent = privateParents(env).find((path) => hostFs.stat(path) === "directory") ?? "/tmp";
-  const path = posix.join(parent, privateName());
-  Deno.mkdirSync(path, { mode: 0o700 });
-  return path;
+/** Where the launch's directory is made. From its name kernel gc sees later that its maker is dead. */
+function privateParent(env: Host["env"], name: string): string {
+  const fits = (path: string) => encodeOs(`${path}/${name}`).length + SOCKET <= SUN_PATH;
+  return privateParents(env).find((path) => hostFs.stat(path) === "directory" && fits(path)) ?? "/tmp";
+}
+
+/** The kernel's own variables. What the host says of its programs and its user's home is not so in an image. */
+function imageEnvironment(options: KernelLaunchOptions, host: Host): Record<string, string> {
+  const { PATH: _path, HOME: _home, SHELL: _shell, ...env } = host.env;
+  const { HOME: _, ...variables } = kernelEnvironment({ ...options, env: [] }, { ...host, env });
+  for (const { name, value } of options.env) {
+    const given = value ?? host.env[name];
+    if (given !== undefined) variables[name] = given;
+  }
+  return variables;
 }
 
 function networkOf(options: KernelLaunchOptions): "none" | "host" | "bridge" {

@@ -1,6 +1,6 @@
 /** `cordon kernel end`: what a launch in a container runs when the kernel has ended. */
 import { defineCommand } from "../lib/cli/command.ts";
-import { parseFdOrFile } from "../lib/cli/values.ts";
+import { parseFd, parseFdOrFile } from "../lib/cli/values.ts";
 
 export interface KernelEndOptions {
   container: string;
@@ -8,6 +8,10 @@ export interface KernelEndOptions {
   host: string;
   /** Private directory of the launch, removed too. */
   directory?: string;
+  /** The engine may yet be about to make the container. */
+  awaited: boolean;
+  /** Descriptor on which the launch's keeper is told that nothing is left to do. */
+  keeper?: number;
   /** Exit with the kernel's status, and say on stderr what ended it when that was not itself. */
   status: boolean;
   result?: { fd: number } | { path: string };
@@ -36,6 +40,13 @@ export const kernelEnd = defineCommand<KernelEndOptions>({
       complete: "dir",
       description: "Remove this directory of the launch too",
     },
+    { long: "awaited", description: "Wait for the container if it is not there yet" },
+    {
+      long: "keeper",
+      value: "N",
+      complete: "none",
+      description: "Descriptor of the launch's keeper, told when nothing is left",
+    },
     { long: "status", description: "Exit with the kernel's status and tell what ended it" },
     {
       long: "result",
@@ -48,11 +59,13 @@ export const kernelEnd = defineCommand<KernelEndOptions>({
   passThrough: false,
   exitUsage: 2,
   read(parsed) {
-    const directory = parsed.one("directory"), result = parsed.one("result");
+    const directory = parsed.one("directory"), result = parsed.one("result"), keeper = parsed.one("keeper");
     return {
       container: parsed.operands[0]!,
       host: parsed.one("host") ?? "",
       ...(directory !== undefined && { directory }),
+      awaited: parsed.flag("awaited"),
+      ...(keeper !== undefined && { keeper: parseFd("--keeper", keeper) }),
       status: parsed.flag("status"),
       ...(result !== undefined && { result: parseFdOrFile("--result", result) }),
     };

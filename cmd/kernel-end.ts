@@ -5,10 +5,13 @@ import { inspectContainer, removeContainer } from "../lib/docker/containers.ts";
 import { resolveEndpoint } from "../lib/docker/endpoint.ts";
 import { NotFoundError } from "../lib/docker/errors.ts";
 import { type Engine, openEngine } from "../lib/docker/system.ts";
+import { TELL } from "../lib/shim/programs/keeper.ts";
 import { EXIT } from "../lib/errors.ts";
 import { gatherHost } from "../lib/host/host.ts";
 import type { KernelEndOptions } from "./kernel-end.options.ts";
 
+/** How long the engine may take to make a container whose launcher died meanwhile. */
+const AWAIT_MS = 2500;
 /** How long the engine may take to notice the end of the container's first process. */
 const SETTLE_MS = 3000;
 const POLL_MS = 20;
@@ -24,8 +27,17 @@ export async function run(options: KernelEndOptions, context: CommandContext): P
   try {
     return options.status ? await tellEnd(engine, options) : 0;
   } finally {
-    await removeContainer(engine, options.container, { force: true });
+    await remove(engine, options);
     if (options.directory !== undefined) await removeDirectory(options.directory);
+    if (options.keeper !== undefined) writeTo({ fd: options.keeper }, TELL.dismissed);
+  }
+}
+
+/** The launcher may have died while the engine was at work for it. */
+async function remove(engine: Engine, { container, awaited }: KernelEndOptions): Promise<void> {
+  const until = Date.now() + (awaited ? AWAIT_MS : 0);
+  while (!await removeContainer(engine, container, { force: true }) && Date.now() < until) {
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
   }
 }
 
@@ -44,7 +56,7 @@ async function tellEnd(engine: Engine, options: KernelEndOptions): Promise<numbe
     : state.ExitCode > 128
     ? { reason: "signaled", exitCode: null, signal: state.ExitCode - 128 }
     : { reason: "exited", exitCode: state.ExitCode, signal: null };
-  if (options.result) writeResult(options.result, { ...ending, engine: engine.name });
+  if (options.result) writeTo(options.result, JSON.stringify({ ...ending, engine: engine.name }) + "\n");
   if (ending.reason === "memory") writeStderr("cordon: the memory limit ended the kernel\n");
   if (state === undefined) {
     writeStderr(`cordon: container ${options.container.slice(0, 12)} has gone before its kernel ended\n`);
@@ -75,7 +87,6 @@ async function removeDirectory(path: string): Promise<void> {
   }
 }
 
-function writeResult(to: { fd: number } | { path: string }, value: unknown): void {
-  const text = JSON.stringify(value) + "\n";
+function writeTo(to: { fd: number } | { path: string }, text: string): void {
   Deno.writeTextFileSync("fd" in to ? `/proc/self/fd/${to.fd}` : to.path, text);
 }

@@ -22,6 +22,18 @@ export function become(image: Uint8Array<ArrayBuffer>): never {
   });
 }
 
+/** Starts an image beside this process, with no input and no output. It inherits what is not close-on-exec. */
+export function startBeside(image: Uint8Array<ArrayBuffer>): void {
+  const fd = memoryFile(image) ?? unlinkedFile(image);
+  const program = `/proc/self/fd/${fd}`;
+  try {
+    new Deno.Command(program, { stdin: "null", stdout: "null", stderr: "null", clearEnv: true }).spawn()
+      .unref();
+  } finally {
+    libc().close(fd);
+  }
+}
+
 /** A sealed memfd, executable; undefined where the system forbids executing those (vm.memfd_noexec, memfd_create(2)). */
 export function memoryFile(image: Uint8Array<ArrayBuffer>): number | undefined {
   const name = cString("cordon");

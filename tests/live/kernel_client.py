@@ -103,8 +103,10 @@ class Kernel:
         self.manager.shutdown_kernel(now=now)
 
     def said(self):
+        """Without what ipykernel and R say, bare too, of an interrupt between two cells (one comes before a shutdown)."""
         self.output.seek(0)
-        return self.output.read()
+        own = "KeyboardInterrupt caught in kernel", "Execution halted"
+        return "".join(line for line in self.output if line.strip() and not any(word in line for word in own))
 
 
 def identity(pid):

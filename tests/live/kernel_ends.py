@@ -3,6 +3,7 @@
 OUTSIDE as in kernel_life.py. After each end nothing may run or lie about for longer than three seconds.
 """
 
+import itertools
 import json
 import os
 import signal
@@ -76,15 +77,15 @@ def group_killed():
 
 
 def while_starting():
-    """Ended before anything answers: with each of a few delays."""
+    """Ended before anything answers, by each of two signals after each of a few delays."""
     found = []
-    for delay in 0.02, 0.1, 0.3:
+    for delay, by in itertools.product((0.02, 0.06, 0.1, 0.2, 0.4), (signal.SIGTERM, signal.SIGKILL)):
         kernel = Kernel.__new__(Kernel)
         kernel.connect = lambda: None
         kernel.__init__(name)
         time.sleep(delay)
         members = family(kernel.pid)
-        os.killpg(kernel.pid, signal.SIGTERM)
+        os.killpg(kernel.pid, by)
         kernel.process.wait(PATIENCE)
         found += left.within(3, members)
         kernel.manager.cleanup_resources()

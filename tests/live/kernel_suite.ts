@@ -56,11 +56,11 @@ export class Jupyter {
   }
 
   async setup(name: string, args: readonly string[]): Promise<void> {
-    const { code, stderr } = await this.run([
+    const outcome = await this.run([
       ...[executable(), "kernel", "setup", "--user", "--name", name],
       ...args,
     ]);
-    assert.equal(code, 0, stderr);
+    assert.equal(outcome.code, 0, JSON.stringify(outcome));
   }
 
   /** Runs a program of this user's in the working directory. */

@@ -17,11 +17,11 @@ import { CordonError } from "../../errors.ts";
 import type { Host } from "../../host/host.ts";
 import { launcherLabel } from "../../jupyter/leftovers.ts";
 import { containerInit } from "../../shim/programs/container_init.ts";
-import { containerProgram } from "../../shim/programs/container.ts";
+import { containerProgram, KEEPER_LINE } from "../../shim/programs/container.ts";
 import { writeImage } from "../../shim/image.ts";
 import { become } from "../../shim/run.ts";
 import type { Forward, Limits } from "../../spec/spec.ts";
-import { formatEndpoint } from "../../docker/endpoint.ts";
+import { endArguments, type Keeper, type Kept } from "./keeper.ts";
 
 /** Labels by which `cordon kernel gc` finds what a crash left behind. */
 export const KERNEL_LABELS = {
@@ -48,8 +48,9 @@ export interface ContainerKernel {
   /** The kernel's connection file, inside. */
   files: { path: string; content: string }[];
   forwards: Forward[];
-  /** Private directory outside; `run/` of it is {@link INSIDE}. */
-  directory: string;
+  /** Name of the container, and the private directory outside: `run/` of it is {@link INSIDE}. */
+  kept: Kept;
+  keeper: Keeper;
   result?: { path: string } | { fd: number };
 }
 
@@ -66,23 +67,20 @@ export async function execContainerKernel(
   host: Host,
 ): Promise<never> {
   const image = await findImage(engine, kernel.image);
-  const path = pathOf(kernel, image.Config?.Env ?? []);
-  const env = Object.entries({ ...kernel.env, HOME, PATH: path }).map(([name, value]) => `${name}=${value}`);
+  const variables = environment(kernel.env, image.Config?.Env ?? []);
+  const path = variables["PATH"]!;
+  const env = Object.entries(variables).map(([name, value]) => `${name}=${value}`);
   writeFiles(kernel, host, { env, path });
-  const { Id: id, Warnings } = await createContainer(engine, await config(engine, kernel, host));
+  const body = await config(engine, kernel, host);
+  kernel.keeper.asked();
+  const { Id: id, Warnings } = await createContainer(engine, body, {
+    name: kernel.kept.name,
+  });
+  kernel.keeper.created();
   try {
     refuseDroppedLimits(kernel, Warnings ?? []);
     const { fd, early } = attachDescriptor(engine, id);
     await startContainer(engine, id);
-    const end = [
-      Deno.execPath(),
-      "kernel",
-      "end",
-      "--host",
-      formatEndpoint(engine.endpoint),
-      "--directory",
-      kernel.directory,
-    ];
     const result = kernel.result
       ? ["--result", "fd" in kernel.result ? `fd:${kernel.result.fd}` : kernel.result.path]
       : [];
@@ -91,8 +89,8 @@ export async function execContainerKernel(
       streamFd: fd,
       early,
       relay: { forwards: kernel.forwards, most: 256 },
-      finish: [...end, "--status", ...result, id],
-      reap: [...end, id],
+      finish: endArguments(kernel.kept, ["--status", ...result, "--keeper", String(KEEPER_LINE)]),
+      keeperFd: kernel.keeper.fd,
       env: Object.entries(host.env).map(([name, value]) => `${name}=${value}`),
       endWithParent: Deno.ppid,
     })));
@@ -115,9 +113,13 @@ async function findImage(engine: Engine, name: string) {
   }
 }
 
-/** The image's own PATH, which knows where its Python lies. */
-function pathOf(kernel: ContainerKernel, imageEnv: string[]): string {
-  return kernel.env["PATH"] ?? imageEnv.find((entry) => entry.startsWith("PATH="))?.slice(5) ?? DEFAULT_PATH;
+/** The image's variables, which know where its programs lie, and over them the kernel's. */
+function environment(kernel: Record<string, string>, image: string[]): Record<string, string> {
+  const own = image.filter((entry) => entry.includes("=")).map((entry): [string, string] => {
+    const at = entry.indexOf("=");
+    return [entry.slice(0, at), entry.slice(at + 1)];
+  });
+  return { PATH: DEFAULT_PATH, ...Object.fromEntries(own), HOME, ...kernel };
 }
 
 function writeFiles(
@@ -125,7 +127,7 @@ function writeFiles(
   host: Host,
   { env, path }: { env: string[]; path: string },
 ): void {
-  const { directory } = kernel;
+  const { directory } = kernel.kept;
   Deno.mkdirSync(`${directory}/run`, { mode: 0o700 });
   for (const file of kernel.files) {
     Deno.writeTextFileSync(`${directory}/run/${file.path.slice(INSIDE.length + 1)}`, file.content, {
@@ -169,8 +171,8 @@ async function config(engine: Engine, kernel: ContainerKernel, host: Host): Prom
     HostConfig: {
       NetworkMode: kernel.network,
       Mounts: [
-        bind({ source: `${kernel.directory}/init`, dest: INIT, readOnly: true }),
-        bind({ source: `${kernel.directory}/run`, dest: INSIDE, readOnly: false }),
+        bind({ source: `${kernel.kept.directory}/init`, dest: INIT, readOnly: true }),
+        bind({ source: `${kernel.kept.directory}/run`, dest: INSIDE, readOnly: false }),
         ...kernel.mounts.map(bind),
       ],
       Tmpfs: { "/tmp": `rw,exec,nosuid,nodev,mode=1777,size=${limits.tmpBytes}` },

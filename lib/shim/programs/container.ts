@@ -3,20 +3,9 @@
  * the client started. It copies the container's output (the engine's frames), passes signals on as bytes to pid 1
  * inside, and ends by executing cordon again, which asks the engine how it went and removes the container.
  */
-import {
-  AT,
-  E,
-  O,
-  POLL,
-  PR,
-  SFD_CLOEXEC,
-  SIG,
-  SIG_BLOCK,
-  SIG_SETMASK,
-  SIGSET,
-} from "../../../ffi/constants.ts";
+import { E, POLL, PR, SFD_CLOEXEC, SIG, SIG_BLOCK, SIG_SETMASK, SIGSET } from "../../../ffi/constants.ts";
 import type { Arch } from "../../../ffi/syscalls.ts";
-import { fork, ifPolled, pipe, pipeSlots, pollWord } from "../kit.ts";
+import { ifPolled, pipe, pipeSlots, pollWord } from "../kit.ts";
 import { type Address, Program, type Slot } from "../program.ts";
 import { watchParent } from "./monitor.ts";
 import { type RelayPlan, startRelay } from "./relay.ts";
@@ -30,8 +19,8 @@ export interface ContainerPlan {
   relay: RelayPlan;
   /** argv of cordon that finishes: status and removal. */
   finish: string[];
-  /** argv of cordon that removes what is left, whatever ended us. */
-  reap: string[];
+  /** The line to the keeper, which must stay open as long as the container lives. */
+  keeperFd: number;
   env: string[];
   /** End with this process, our parent. */
   endWithParent: number;
@@ -39,17 +28,16 @@ export interface ContainerPlan {
 
 const CHUNK = 65536;
 const HEADER = 8;
-const LAST = 0xffffffff;
-/** Descriptor that keeps the keeper waiting; it outlives the exec of `finish`. */
-const KEEPER_LINE = 90;
+/** Where `finish` finds the line to the keeper. */
+export const KEEPER_LINE = 90;
 
 export function containerProgram(plan: ContainerPlan): Program {
   const p = new Program(plan.arch);
-  const all = p.slot(-1n), mask = p.slot(), line = pipeSlots(p), alive = pipeSlots(p);
+  const all = p.slot(-1n), mask = p.slot(), alive = pipeSlots(p);
   p.sys("rt_sigprocmask", [SIG_BLOCK, all.address, mask.address, SIGSET]);
   p.sys("prctl", [PR.SET_NAME, "cordon-monitor"]);
-  pipe(p, line, "make a pipe to the keeper");
-  startKeeper(p, plan, { line, mask });
+  p.sys("dup3", [plan.keeperFd, KEEPER_LINE, 0], { say: "keep the line to the keeper" });
+  p.sys("close", [plan.keeperFd]);
   pipe(p, alive, "make a pipe to the relay");
   startRelay(p, plan.relay, { alive: alive.read, others: [alive.write] });
   p.sys("close", [alive.read]);
@@ -60,34 +48,6 @@ export function containerProgram(plan: ContainerPlan): Program {
     say: "ask how the container ended",
   });
   return p;
-}
-
-/**
- * The keeper stands outside the launcher's process group and waits for the end of a pipe that only the launcher (and what
- * it becomes) holds. Then it removes the container, also after a SIGKILL.
- */
-function startKeeper(
-  p: Program,
-  plan: ContainerPlan,
-  { line, mask }: { line: { read: Slot; write: Slot }; mask: Slot },
-): void {
-  const pid = p.slot(), child = p.label("keeper"), parent = p.label(), byte = p.buffer(8), fd = p.slot();
-  fork(p, pid, child, { say: "start the keeper" });
-  p.goto(parent);
-  p.place(child);
-  p.sys("setsid", []);
-  p.sys("prctl", [PR.SET_NAME, "cordon-keeper"]);
-  p.sys("dup3", [line.read, KEEPER_LINE, O.CLOEXEC]);
-  p.sys("close_range", [0, KEEPER_LINE - 1, 0]);
-  p.sys("close_range", [KEEPER_LINE + 1, LAST, 0]);
-  for (let i = 0; i < 3; i++) p.sys("openat", [AT.FDCWD, "/dev/null", O.RDWR, 0], { into: fd });
-  p.sys("read", [KEEPER_LINE, byte, 1], { fail: "ignore" });
-  p.sys("rt_sigprocmask", [SIG_SETMASK, mask.address, 0, SIGSET]);
-  p.sys("execve", [plan.reap[0]!, p.vector(plan.reap), p.vector(plan.env)]);
-  p.place(parent);
-  p.sys("close", [line.read]);
-  p.sys("dup3", [line.write, KEEPER_LINE, 0], { say: "keep the line to the keeper" });
-  p.sys("close", [line.write]);
 }
 
 /** Copies frames and passes signals until the stream ends: pid 1 inside has ended, or the engine has. */
@@ -109,7 +69,7 @@ function attend(p: Program, plan: ContainerPlan): void {
     ifPolled(p, polled.plus(8), POLL.IN | POLL.HUP | POLL.ERR, output);
     p.sys("read", [signals, info, 128], { fail: again });
     p.field(signal, info, 32);
-    p.when([signal, "==", SIG.CHLD], again); // a relay's connection or the keeper: not ours to act on
+    p.when([signal, "==", SIG.CHLD], again); // the relay or the keeper: not ours to act on
     p.sys("write", [stream, info, 1], { fail: "ignore" }); // signal numbers fit the first byte
     p.goto(again);
 
