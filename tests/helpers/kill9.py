@@ -42,9 +42,7 @@ def surroundings():
     places = [os.environ["TMPDIR"], os.environ["XDG_RUNTIME_DIR"], "."]
     with open("/proc/self/mountinfo") as file:
         mounts = sorted(file)
-    # Others use /tmp too, tests of ours among them.
-    shared = [name for name in os.listdir("/tmp") if "cordon" in name and not name.startswith("cordon-test-")]
-    return mounts, sorted(shared), [sorted(os.listdir(place)) for place in places]
+    return {"mounts": mounts, **{place: sorted(os.listdir(place)) for place in places}}
 
 
 before = surroundings()
@@ -83,4 +81,5 @@ for turn in range(times):
             os.kill(pid, signal.SIGKILL)
         break
 after = surroundings()
-print(json.dumps({"hit": hit, "setup": setup, "survivors": survivors, "same": before == after}))
+left = {name: after[name] for name in before if before[name] != after[name]}
+print(json.dumps({"hit": hit, "setup": setup, "survivors": survivors, "left": left}))
