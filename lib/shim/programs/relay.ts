@@ -146,7 +146,7 @@ function accept(p: Program, plan: RelayPlan<Argument>): void {
     p.when([watched, "==", 2], again);
     p.set(i, 0);
     p.loop((done, next) => {
-      const skip = p.label(), full = p.label("full");
+      const skip = p.label(), full = p.label("full"), drop = p.label("no process"), rest = p.label("rest");
       p.when([i, ">=", count], done);
       p.shl(at, i, 3);
       p.add(at, at, polled.plus(16));
@@ -157,13 +157,17 @@ function accept(p: Program, plan: RelayPlan<Argument>): void {
       p.sys("accept4", [t, 0, 0, O.CLOEXEC | O.NONBLOCK], { into: client, fail: full });
       p.shl(record, i, 6); // 64 bytes each
       p.add(record, record, table);
-      p.sys("clone", [SIG.CHLD, 0, 0, 0, 0], { into: pid, fail: full });
+      p.sys("clone", [SIG.CHLD, 0, 0, 0, 0], { into: pid, fail: drop });
       p.when([pid, "==", 0], connection);
       p.add(live, live, 1);
       p.sys("close", [client]);
       p.goto(skip);
+      p.place(drop);
+      p.sys("close", [client]); // no process to be had: this caller is turned away
+      p.goto(rest);
       p.place(full);
       p.when([p.errno, "==", E.AGAIN], skip);
+      p.place(rest);
       p.sys("nanosleep", [p.words(0, 5_000_000), 0], { fail: "ignore" }); // no descriptors, no memory: not in a tight loop
       p.place(skip);
       p.add(i, i, 1);

@@ -1,0 +1,158 @@
+/** How `cordon portwrap` starts, ends and refuses. */
+import assert from "node:assert/strict";
+import { everyone, userOnly } from "../helpers/everyone.ts";
+import { program } from "../helpers/need.ts";
+import { connect, guest, start, until } from "./portwrap_running.ts";
+
+const needs = [program("python3")];
+
+everyone("{host-port} and {guest-port} stand for the ports, and the status is the program's", async (p) => {
+  const script = 'echo "$@"; exit 9';
+  const args = [
+    "portwrap",
+    "-p",
+    "0",
+    "-P",
+    "8123",
+    "--",
+    "sh",
+    "-c",
+    script,
+    "sh",
+    "--port={guest-port}",
+    "{host-port}",
+  ];
+  const { code, stdout, stderr } = await p.cordon(args);
+  assert.match(stdout, /^--port=8123 [1-9]\d+\n$/);
+  assert.deepEqual([code, stderr], [9, ""]);
+  const killed = await p.cordon(["portwrap", "-p", "0", "-P", "1", "sh", "-c", "kill -9 $$"]);
+  assert.equal(killed.signal, "SIGKILL");
+});
+
+everyone("the program gets stdin, stdout, stderr and no other descriptor", async (p) => {
+  const { stdout } = await p.cordon([
+    "portwrap",
+    "-p",
+    "0",
+    "-P",
+    "1",
+    "--allow",
+    "127.0.0.1:9",
+    "sh",
+    "-c",
+    "ls /proc/$$/fd",
+  ]);
+  assert.deepEqual(stdout.trim().split("\n").filter((fd) => fd !== "10"), ["0", "1", "2"]);
+});
+
+everyone("the environment and the files are the user's own", async (p) => {
+  const dir = p.dir();
+  const { stdout, stderr } = await p.cordon([
+    "portwrap",
+    "-p",
+    "0",
+    "-P",
+    "1",
+    "sh",
+    "-euc",
+    'echo "$SECRET"; echo new >file; pwd; hostname',
+  ], {
+    env: { SECRET: "passed" },
+    cwd: dir,
+  });
+  assert.deepEqual([stdout, stderr], [`passed\n${dir}\n${Deno.hostname()}\n`, ""]);
+  assert.equal(Deno.readTextFileSync(`${dir}/file`), "new\n");
+  assert.equal(Deno.statSync(`${dir}/file`).uid, p.uid);
+});
+
+for (const signal of ["SIGINT", "SIGTERM", "SIGKILL"] as const) {
+  everyone(`${signal} ends everything, connections too`, async (p) => {
+    await using running = await start(p, guest("c.recv(1)"));
+    using conn = await connect(running.ports[0]!);
+    running.signal(signal);
+    await running.status;
+    await conn.read(new Uint8Array(1)).catch((error) => {
+      if (!(error instanceof Deno.errors.ConnectionReset)) throw error;
+    });
+    await until(
+      () => Deno.connect({ port: running.ports[0]! }).then((c) => (c.close(), undefined), () => true),
+      () => "the port is still open",
+      5,
+    );
+    // It is free again for the next.
+    await using next = await start(p, guest("pass"), {
+      bare: true,
+      args: ["-p", String(running.ports[0]), "-P", "8080"],
+    });
+    (await connect(next.ports[0]!)).close();
+  }, { needs });
+}
+
+everyone("a port in use is one clear error, and nothing is started", async (p) => {
+  using taken = Deno.listen({ port: 0, hostname: "127.0.0.1" });
+  const dir = p.dir();
+  const { port } = taken.addr as Deno.NetAddr;
+  const { code, stderr } = await p.cordon(["portwrap", "-p", String(port), "-P", "1", "touch", "ran"], {
+    cwd: dir,
+  });
+  assert.equal(code, 125);
+  assert.match(stderr, new RegExp(`^cordon: cannot listen on 127.0.0.1 port ${port}: EADDRINUSE`));
+  assert.deepEqual([...Deno.readDirSync(dir)], []);
+});
+
+userOnly("a port below 1024 without the right is one clear error", async (p) => {
+  const { code, stderr } = await p.cordon(["portwrap", "-p", "81", "-P", "1", "true"]);
+  assert.equal(code, 125);
+  assert.match(stderr, /^cordon: cannot listen on 127.0.0.1 port 81: EACCES/);
+});
+
+const MISTAKES: [string, string[], RegExp, Record<string, string>?][] = [
+  ["no command", ["-p", "0", "-P", "1"], /needs PROG/],
+  ["no port", ["true"], /needs a host port/],
+  ["a port out of range", ["-p", "65536", "-P", "1", "true"], /Cannot use "65536" for -p/],
+  ["guest port 0", ["-p", "0", "-P", "0", "true"], /Cannot use "0" for -P/],
+  [
+    "the same port twice",
+    ["-p", "8000", "-P", "1", "--forward", "8000:2", "true"],
+    /port 8000 is given twice/,
+  ],
+  ["a guest address that is not local", ["--forward", "0:10.0.0.1:80", "true"], /local inside/],
+  [
+    "an address that is not the machine's",
+    ["-p", "0", "-P", "1", "--host-addr", "198.51.100.7", "true"],
+    /EADDRNOTAVAIL/,
+  ],
+  [
+    "a name that does not resolve",
+    ["-p", "0", "-P", "1", "--allow", "no.invalid:80", "true"],
+    /no.invalid has no address/,
+  ],
+  ["--allow proxy without a proxy", ["-p", "0", "-P", "1", "--allow", "proxy", "true"], /finds no proxy/],
+  [
+    "a door that is none",
+    ["-p", "0", "-P", "1", "--open", "window", "true"],
+    /Cannot use "window" for --open/,
+  ],
+  ["a Hub URL that is malformed", ["true"], /JUPYTERHUB_API_URL is malformed/, {
+    JUPYTERHUB_SERVICE_URL: "http://127.0.0.1:0123/user/a/",
+    JUPYTERHUB_API_URL: "no url",
+  }],
+  ["a service URL that is malformed", ["true"], /JUPYTERHUB_SERVICE_URL is malformed/, {
+    JUPYTERHUB_SERVICE_URL: "ftp:/x",
+  }],
+  ["a service URL without a port", ["true"], /names port 0/, {
+    JUPYTERHUB_SERVICE_URL: "http://127.0.0.1:0/",
+  }],
+  ["--batchspawner without a Hub", ["--batchspawner", "true"], /JUPYTERHUB_API_URL is not set/],
+  ["--batchspawner and -p", ["--batchspawner", "-p", "1", "true"], /cannot be given together/],
+];
+
+for (const [name, args, message, env] of MISTAKES) {
+  userOnly(`refused before anything is started: ${name}`, async (p) => {
+    const { code, stdout, stderr } = await p.cordon(["portwrap", ...args], env ? { env } : {});
+    assert.equal(code, 125, stderr);
+    assert.equal(stdout, "");
+    assert.match(stderr, message);
+    assert.equal(stderr.match(/^cordon: /gm)!.length, 1, stderr);
+  });
+}
