@@ -108,6 +108,18 @@ export async function connect(port: number, hostname = "127.0.0.1"): Promise<Den
   }, () => `nobody answers on port ${port}`);
 }
 
+/** Nobody is there: the caller is reset, at once or at its first read. */
+export async function refused(port: number, hostname = "127.0.0.1"): Promise<boolean> {
+  try {
+    using conn = await Deno.connect({ port, hostname });
+    await conn.read(new Uint8Array(1));
+    return false;
+  } catch (error) {
+    if (error instanceof Deno.errors.ConnectionReset) return true;
+    throw error;
+  }
+}
+
 /** The guests of these tests greet with one byte. */
 async function answered(conn: Deno.TcpConn): Promise<boolean> {
   try {

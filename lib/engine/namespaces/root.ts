@@ -202,6 +202,8 @@ function addMount(tree: RootTree, mount: Mount, { spec, fs }: { spec: Spec; fs: 
     case "hide":
       return hide(tree, mount, fs);
     case "tmp": {
+      const place = tree.hostPath(dest);
+      if (optional && place !== undefined && fs.stat(place) === undefined) return;
       const { own } = tree.mountPoint(dest, "directory");
       tree.steps.push({
         do: "tmpfs",
@@ -210,6 +212,7 @@ function addMount(tree: RootTree, mount: Mount, { spec, fs }: { spec: Spec; fs: 
         readOnly,
         bytes: spec.limits.tmpBytes,
         mode: mount.mode ?? WORLD_WRITABLE,
+        ...(optional && { unlessGone: true }),
       });
       tree.addArea({ dest, own: true, readOnly });
       return;
@@ -253,7 +256,15 @@ function hide(tree: RootTree, mount: Mount, fs: FileSystem): void {
   if (host !== undefined && standing === undefined && mount.optional) return;
   if (standing === "directory") {
     const { own } = tree.mountPoint(dest, "directory");
-    tree.steps.push({ do: "tmpfs", dest, own, readOnly: true, bytes: 4096, mode: 0o555 });
+    tree.steps.push({
+      do: "tmpfs",
+      dest,
+      own,
+      readOnly: true,
+      bytes: 4096,
+      mode: 0o555,
+      ...(mount.optional && { unlessGone: true }),
+    });
     tree.addArea({ dest, own: true, readOnly: true });
     return;
   }
@@ -266,6 +277,7 @@ function hide(tree: RootTree, mount: Mount, fs: FileSystem): void {
     readOnly: true,
     devices: true,
     optional: false,
+    ...(mount.optional && { unlessGone: true }),
   });
   tree.addArea({ dest, own: false, source: "/dev/null", readOnly: true });
 }

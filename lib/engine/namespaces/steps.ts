@@ -17,8 +17,19 @@ export type Step =
     devices: boolean;
     /** Skip when the source has gone. */
     optional: boolean;
+    /** Skip when what it covers has gone since planning (a socket of a process that has ended). */
+    unlessGone?: boolean;
   }
-  | { do: "tmpfs"; dest: string; own: boolean; readOnly: boolean; bytes: number; mode: number }
+  | {
+    do: "tmpfs";
+    dest: string;
+    own: boolean;
+    readOnly: boolean;
+    bytes: number;
+    mode: number;
+    /** As for binds. */
+    unlessGone?: boolean;
+  }
   | { do: "overlay"; source: string; dest: string; own: boolean }
   | { do: "copy"; source: string; dest: string; type: "directory" | "file"; readOnly: boolean }
   | { do: "devpts"; dest: string }

@@ -311,7 +311,11 @@ function bindMount(a: Assembly, step: Step & { do: "bind" }, early: Slot | undef
  * Attaches a detached mount. A mount point of our own making is reached by its path; any other is looked up so that
  * no symlink, `..` or magic link leads out of the new root.
  */
-function attach(a: Assembly, tree: Slot, { dest, own }: { dest: string; own: boolean }): void {
+function attach(
+  a: Assembly,
+  tree: Slot,
+  { dest, own, unlessGone = false }: { dest: string; own: boolean; unlessGone?: boolean },
+): void {
   const { p } = a;
   const say = `mount ${dest}`;
   if (own) {
@@ -320,10 +324,18 @@ function attach(a: Assembly, tree: Slot, { dest, own }: { dest: string; own: boo
     return;
   }
   const at = p.slot();
-  p.sys("openat2", [a.root, relative(dest), a.destHow, 24], { into: at, say: `find mount point ${dest}` });
-  const flags = MOVE_MOUNT.F_EMPTY_PATH | MOVE_MOUNT.T_EMPTY_PATH;
-  p.sys("move_mount", [tree, "", at, "", flags], { say });
-  p.sys("close", [at]);
+  const find = (absent?: Label) => {
+    const options = { into: at, say: `find mount point ${dest}`, ...(absent && { fail: absent }) };
+    p.sys("openat2", [a.root, relative(dest), a.destHow, 24], options);
+    p.sys("move_mount", [tree, "", at, "", MOVE_MOUNT.F_EMPTY_PATH | MOVE_MOUNT.T_EMPTY_PATH], {
+      say,
+      ...(absent && { fail: absent }),
+    });
+    p.sys("close", [at]);
+  };
+  // A name that goes between the two calls makes the second fail the same way.
+  if (unlessGone) maybe(p, find);
+  else find();
 }
 
 interface FileSystemOptions {
