@@ -2,7 +2,7 @@
 import { posix } from "node:path";
 import type { CommandContext } from "../lib/cli/command.ts";
 import { writeStderr } from "../lib/cli/streams.ts";
-import { CordonError, EXIT, render } from "../lib/errors.ts";
+import { CordonError, EXIT, reasonOf, render } from "../lib/errors.ts";
 import { explainNamespaces, imageOf, namespaces } from "../lib/engine/namespaces/engine.ts";
 import { writeFailure } from "../lib/engine/namespaces/result.ts";
 import { exposesHome } from "../lib/engine/namespaces/root.ts";
@@ -168,9 +168,9 @@ async function readProfile(file: string, host: Host): Promise<Uint8Array> {
   try {
     text = Deno.readTextFileSync(file);
   } catch (cause) {
-    throw new CordonError(`seccomp profile ${file} cannot be read`, { why: (cause as Error).message, cause });
+    throw new CordonError(`seccomp profile ${file} cannot be read`, { why: reasonOf(cause), cause });
   }
-  return ociFilter(parseProfile(text), host.arch, { kernelRelease: host.kernel.release });
+  return ociFilter(parseProfile(text, file), host.arch, { kernelRelease: host.kernel.release });
 }
 
 function explainSpec(spec: Spec): string {
@@ -190,7 +190,7 @@ function emit(file: string, image: Uint8Array): void {
     try {
       Deno.removeSync(beside);
     } catch { /* it was not made: the failure told below says why */ }
-    throw new CordonError(`sandbox cannot be saved as ${file}`, { why: (cause as Error).message, cause });
+    throw new CordonError(`sandbox cannot be saved as ${file}`, { why: reasonOf(cause), cause });
   }
 }
 

@@ -3,7 +3,7 @@ import { posix } from "node:path";
 import { writeStdout } from "../lib/cli/streams.ts";
 import type { CommandContext } from "../lib/cli/command.ts";
 import { explainNamespaces, namespaces } from "../lib/engine/namespaces/engine.ts";
-import { CordonError } from "../lib/errors.ts";
+import { CordonError, reasonOf } from "../lib/errors.ts";
 import { gatherHost, type Host } from "../lib/host/host.ts";
 import { type Connection, parseConnection } from "../lib/jupyter/connection.ts";
 import { hiddenPaths } from "../lib/jupyter/hide.ts";
@@ -110,7 +110,7 @@ function readConnection(file: string): Connection {
   try {
     text = Deno.readTextFileSync(file);
   } catch (cause) {
-    throw new CordonError(`connection file ${file} cannot be read`, { why: (cause as Error).message, cause });
+    throw new CordonError(`connection file ${file} cannot be read`, { why: reasonOf(cause), cause });
   }
   return parseConnection(text, file);
 }

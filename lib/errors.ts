@@ -47,6 +47,12 @@ export class UsageError extends CordonError {
   override readonly name = "UsageError";
 }
 
+/** The words of a failure of the runtime or the system, without the runtime's own notes: `No such file or directory`. */
+export function reasonOf(error: unknown): string {
+  const message = error instanceof Error ? error.message : String(error);
+  return message.replace(/ \(os error \d+\).*$/s, "");
+}
+
 /** The text a user sees on stderr: `cordon: what`, `why`, a blank line and `hint: …`. */
 export function render(error: CordonError): string {
   const lines = [`cordon: ${error.message}`];

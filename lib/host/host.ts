@@ -3,7 +3,7 @@
  * Must stay fast: a few small files of /proc and /etc.
  */
 
-import { CordonError } from "../errors.ts";
+import { CordonError, reasonOf } from "../errors.ts";
 import { decodeOs } from "./bytes.ts";
 import { currentDirectory } from "./fs.ts";
 
@@ -70,7 +70,7 @@ function readProc(path: string): Uint8Array {
     return Deno.readFileSync(path);
   } catch (cause) {
     throw new CordonError(`Cannot read ${path}`, {
-      why: `cordon needs /proc: ${cause instanceof Error ? cause.message : String(cause)}`,
+      why: `cordon needs /proc: ${reasonOf(cause)}`,
       cause,
     });
   }

@@ -1,6 +1,6 @@
 /** Putting a kernelspec in its place, and taking it away: complete or not at all. */
 import { basename, dirname, join } from "node:path";
-import { CordonError } from "../errors.ts";
+import { CordonError, reasonOf } from "../errors.ts";
 import { formatKernelJson, type KernelJson } from "./kernelspec.ts";
 
 export interface NewKernelspec {
@@ -42,7 +42,7 @@ export function removeKernelspec(directory: string): void {
   } catch (cause) {
     const denied = cause instanceof Deno.errors.PermissionDenied;
     throw new CordonError(`kernelspec ${directory} cannot be removed`, {
-      why: denied ? `this user may not write in ${dirname(directory)}` : (cause as Error).message,
+      why: denied ? `this user may not write in ${dirname(directory)}` : reasonOf(cause),
       cause,
     });
   }
@@ -89,7 +89,7 @@ function copyResources(from: string, to: string): void {
 function cannotInstall(directory: string, cause: unknown): CordonError {
   const denied = cause instanceof Deno.errors.PermissionDenied;
   return new CordonError(`kernelspec cannot be saved as ${directory}`, {
-    why: denied ? `this user may not write in ${dirname(directory)}` : (cause as Error).message,
+    why: denied ? `this user may not write in ${dirname(directory)}` : reasonOf(cause),
     ...(denied && { hint: "install it for yourself with --user" }),
     cause,
   });

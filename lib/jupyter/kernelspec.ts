@@ -4,7 +4,7 @@
  */
 import { join } from "node:path";
 import { refuse } from "../cli/values.ts";
-import { CordonError } from "../errors.ts";
+import { CordonError, reasonOf } from "../errors.ts";
 
 /** What Jupyter puts the connection file's name for. */
 export const CONNECTION_FILE = "{connection_file}";
@@ -128,7 +128,7 @@ function readKernelJson(directory: string): KernelJson | undefined {
     text = Deno.readTextFileSync(file);
   } catch (error) {
     if (isAbsent(error)) return undefined;
-    throw new CordonError(`${file} cannot be read`, { why: (error as Error).message, cause: error });
+    throw new CordonError(`${file} cannot be read`, { why: reasonOf(error), cause: error });
   }
   return parseKernelJson(text, file);
 }

@@ -1,7 +1,7 @@
 /** Finding the Python that runs a kernel, by asking the candidates themselves. */
 import { basename, join } from "node:path";
 import { shellQuote } from "../cli/completions/common.ts";
-import { CordonError } from "../errors.ts";
+import { CordonError, reasonOf } from "../errors.ts";
 import type { JupyterFacts } from "./paths.ts";
 import { parseAnswer, PROBE, type PythonAnswer } from "./probe.ts";
 
@@ -36,7 +36,7 @@ function ask(python: string): PythonAnswer {
       stderr: "piped",
     }).outputSync();
   } catch (cause) {
-    throw new CordonError(what, { why: (cause as Error).message, cause });
+    throw new CordonError(what, { why: reasonOf(cause), cause });
   }
   if (!output.success) {
     const said = new TextDecoder().decode(output.stderr).trim().split("\n").at(-1);

@@ -6,7 +6,7 @@ import { errnoName, LAST_ERRNO } from "../../../ffi/errno.ts";
 import { failWith, SECCOMP } from "../../../ffi/bpf.ts";
 import { NEWEST_CALL, type SeccompArch } from "../../../ffi/seccomp-default.ts";
 import { syscallNumbers } from "../../../ffi/seccomp-syscalls.ts";
-import { CordonError } from "../../errors.ts";
+import { CordonError, reasonOf } from "../../errors.ts";
 import { compile, type Rule, type Test } from "./seccomp-compile.ts";
 
 const ACTIONS: Readonly<Record<string, number>> = {
@@ -53,7 +53,7 @@ export interface OciOptions {
  * The text of a profile as plain JSON data for {@link ociFilter}. Whole numbers above 2^53 become strings of digits,
  * because as JavaScript numbers they would lose some. Throws {@link CordonError} when it is not JSON.
  */
-export function parseProfile(text: string): unknown {
+export function parseProfile(text: string, file: string): unknown {
   const keepDigits = (_key: string, value: unknown, context?: { source?: string }) =>
     typeof value === "number" && !Number.isSafeInteger(value) && /^\d+$/.test(context?.source ?? "")
       ? context!.source
@@ -61,7 +61,7 @@ export function parseProfile(text: string): unknown {
   try {
     return JSON.parse(text, keepDigits as (key: string, value: unknown) => unknown);
   } catch (cause) {
-    throw new CordonError("Seccomp profile is not JSON", { why: String((cause as Error).message), cause });
+    throw new CordonError(`seccomp profile ${file} is not JSON`, { why: reasonOf(cause), cause });
   }
 }
 

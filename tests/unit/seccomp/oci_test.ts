@@ -148,13 +148,16 @@ Deno.test("OCI profile: numbers above 2^53 keep their digits", () => {
   const text =
     `{"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [{"names": ["read"], "action": "SCMP_ACT_ALLOW",
     "args": [{"index": 0, "value": 18446744073709551615, "op": "SCMP_CMP_EQ"}]}]}`;
-  const profile = parseProfile(text);
+  const profile = parseProfile(text, "p.json");
   assert.deepEqual(JSON.parse(JSON.stringify(profile)), profile);
   const ask = asker(profile);
   assert.equal(ask("read", 0xffffffffffffffffn), "allow");
   assert.equal(ask("read", 0xfffffffffffff800n), "errno 1");
   assert.throws(() => asker(JSON.parse(text)), /syscalls\[0\]\.args\[0\]\.value is \d+, above 2\^53/);
-  assert.throws(() => parseProfile("{"), { name: "CordonError", message: "Seccomp profile is not JSON" });
+  assert.throws(() => parseProfile("{", "p.json"), {
+    name: "CordonError",
+    message: "seccomp profile p.json is not JSON",
+  });
 });
 
 Deno.test("OCI profile: an error names the place in the JSON", () => {
