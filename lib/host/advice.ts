@@ -53,7 +53,7 @@ const STEP_WORDS: Record<string, string> = {
   "private-mounts": "Mounts cannot be changed inside a namespace",
   "tmpfs": "A tmpfs cannot be mounted inside a namespace",
   "bind": "Directories cannot be bind-mounted inside a namespace",
-  "read-only": "A tree of mounts cannot be made read-only in one step",
+  "read-only": "Trees of mounts cannot be made read-only",
   "overlay": "Overlays cannot be mounted inside a namespace",
   "proc": "A private /proc cannot be mounted",
   "pivot-root": "The root directory cannot be exchanged",
@@ -230,13 +230,30 @@ const noMemfd: Rule = ({ step }, { sysctl, runtimeDir }) => {
   };
 };
 
-const oldKernel: Rule = ({ step, errno }, { kernel }) => {
-  const old = kernel.major < 5 || (kernel.major === 5 && kernel.minor < 12);
-  if (step === "read-only" && errno === "ENOSYS" && old) {
-    return {
-      what: describeStep(step),
-      why: `Linux ${kernel.release} is older than 5.12; cordon does it mount by mount, which takes longer`,
-    };
+/** The first release with mount_setattr(2), the youngest of the calls that the set-up makes. */
+function isTooOld({ kernel }: Situation): boolean {
+  return kernel.major < 5 || (kernel.major === 5 && kernel.minor < 12);
+}
+
+function missingCall(situation: Situation): string {
+  if (isTooOld(situation)) return `Linux ${situation.kernel.release} is older than 5.12, which cordon needs`;
+  return situation.filtered
+    ? "the kernel answered ENOSYS although it is young enough: the seccomp filter around us may hide the call"
+    : "the kernel answered ENOSYS";
+}
+
+/** What to say of a sandbox that failed with these words on stderr. */
+export function adviseOnWords(said: string, situation: Situation): Advice {
+  const [first = "", second] = said.trim().split("\n");
+  const what = first.replace(/^cordon: /, "");
+  if (what.includes(": ENOSYS ")) return { what, why: missingCall(situation) };
+  return { what, why: second || "the kernel refused it" };
+}
+
+const oldKernel: Rule = ({ step, errno }, situation) => {
+  const { kernel } = situation;
+  if (step === "read-only" && errno === "ENOSYS") {
+    return { what: describeStep(step), why: missingCall(situation) };
   }
   const noOverlay = kernel.major < 5 || (kernel.major === 5 && kernel.minor < 11);
   if (step !== "overlay" || !noOverlay) return undefined;

@@ -2,7 +2,7 @@
 
 import { createCgroup, planCgroup, removeCgroup } from "../engine/namespaces/cgroup.ts";
 import { CordonError } from "../errors.ts";
-import { type Advice, advise } from "./advice.ts";
+import { type Advice, advise, adviseOnWords } from "./advice.ts";
 import type { Controller } from "./cgroups.ts";
 import type { Probes } from "./probes.ts";
 import type { Situation } from "./situation.ts";
@@ -142,6 +142,20 @@ function tryGroup(
   }
 }
 
+/** The real thing: a machine can take every step above and still lack a call that the set-up makes on the way. */
+const whole: Check = {
+  id: "sandbox",
+  title: "A whole sandbox",
+  necessary: true,
+  after: "pivot",
+  run(probes, situation) {
+    const said = probes.sandbox();
+    return said === undefined
+      ? { status: "ok" }
+      : { status: "failed", advice: adviseOnWords(said, situation) };
+  },
+};
+
 /** Programs and devices that an outbound network in the sandbox needs. */
 const network: Check = {
   id: "network",
@@ -153,7 +167,7 @@ const network: Check = {
       return {
         status: "missing",
         advice: {
-          what: "A sandbox cannot have a network of its own",
+          what: "No sandbox can reach out through a network of its own",
           why: "neither pasta nor slirp4netns is installed",
           mend: "sudo apt install passt || sudo dnf install passt",
         },
@@ -166,7 +180,7 @@ const network: Check = {
       status: "missing",
       failure,
       advice: {
-        what: "A sandbox cannot have a network of its own",
+        what: "No sandbox can reach out through a network of its own",
         why: absent ? "/dev/net/tun does not exist" : "/dev/net/tun may not be opened by this user",
         mend: absent ? "sudo modprobe tun" : "sudo chmod 0666 /dev/net/tun",
       },
@@ -176,7 +190,7 @@ const network: Check = {
 
 const containers: Check = {
   id: "containers",
-  title: "Docker or Podman (cordon run, images)",
+  title: "Docker or Podman (kernels in images)",
   necessary: false,
   run(probes, { uid }) {
     const sockets = [
@@ -232,11 +246,8 @@ export function allChecks(facts: { home: string }): Check[] {
       after: "mounts",
     }),
     stepCheck("seccomp", "System call filter", { steps: [...USER, "seccomp"], after: "user-namespace" }),
-    stepCheck("read-only", "Read-only in one step", {
-      steps: [...MOUNTS, "read-only"],
-      necessary: false,
-      after: "mounts",
-    }),
+    stepCheck("read-only", "Read-only trees of mounts", { steps: [...MOUNTS, "read-only"], after: "mounts" }),
+    whole,
     stepCheck("overlay", "Overlay mounts", {
       steps: [...MOUNTS, "overlay"],
       necessary: false,

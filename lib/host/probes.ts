@@ -3,7 +3,12 @@
 import { MFD, W_OK } from "../../ffi/constants.ts";
 import { errnoName } from "../../ffi/errno.ts";
 import { lastErrno, libc } from "../../ffi/libc.ts";
+import { imageOf } from "../engine/namespaces/engine.ts";
+import { CordonError, EXIT, render } from "../errors.ts";
 import { writeImage } from "../shim/image.ts";
+import { runBeside } from "../shim/run.ts";
+import { userOf } from "../spec/defaults.ts";
+import type { Spec } from "../spec/spec.ts";
 import { cString } from "./bytes.ts";
 import { realCgroupSystem } from "./cgroups.ts";
 import type { Host } from "./host.ts";
@@ -13,6 +18,8 @@ import { type Failure, type StepId, stepProgram } from "./steps.ts";
 export interface Probes {
   /** Takes the steps for real, in a process of its own. */
   steps(steps: readonly StepId[]): Failure | undefined;
+  /** Makes a sandbox as `cordon isolate` does by default; what it says where that fails. */
+  sandbox(): string | undefined;
   /** Executes a program from memory. */
   memfd(): Failure | undefined;
   /** Executes a program from a private directory below `directory`. */
@@ -35,6 +42,7 @@ export function realProbes(host: Host): Probes {
       // Where memory cannot be executed the steps are still worth trying: cordon falls back to a file as well.
       return inMemory?.step === "memfd" ? runFromFile(bytes, temporary(host)) : inMemory;
     },
+    sandbox: () => makeSandbox(host),
     memfd: () => runFromMemory(image([])),
     fileExec: (directory) => runFromFile(image([]), directory),
     write: (directory) => tryWriting(directory),
@@ -45,6 +53,33 @@ export function realProbes(host: Host): Probes {
         : { step: path, errno: errnoName(lastErrno()) };
     },
   };
+}
+
+/** The default Spec, with a target that is in no sandbox: all of the set-up is done, and nothing is run. */
+function makeSandbox(host: Host): string | undefined {
+  const spec: Spec = {
+    command: ["cordon-check"],
+    env: {},
+    workdir: { path: "/", required: true },
+    user: userOf(host, host.user),
+    mapRoot: false,
+    hostname: "cordon",
+    root: { assembleAt: "/tmp", etc: true },
+    mounts: [],
+    network: { mode: "none", allow: [] },
+    limits: { tmpBytes: 16 << 20, bestEffort: false },
+    keepFds: [],
+    rawStdio: false,
+    nested: false,
+    verbose: false,
+  };
+  try {
+    const { status, said } = runBeside(imageOf(spec, host));
+    return status === EXIT.notFound ? undefined : said || `status ${status}`;
+  } catch (error) {
+    if (!(error instanceof CordonError)) throw error;
+    return render(error);
+  }
 }
 
 function temporary(host: Host): string {

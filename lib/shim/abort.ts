@@ -1,4 +1,5 @@
 /** What a program does with a failure nobody handles: says it and exits 125. */
+import { E } from "../../ffi/constants.ts";
 import { errnoText, LAST_ERRNO } from "../../ffi/errno.ts";
 import { EXIT } from "../errors.ts";
 import { encodeOs } from "../host/bytes.ts";
@@ -39,6 +40,8 @@ export function addAbort(p: Program): void {
   p.load(parts.cell(40), at);
   p.add(parts.cell(32), at, TEXT);
   p.sys("writev", [2, parts, 3], { fail: "ignore" });
+  // Whatever step it is: the kernel is too old, or a filter around us hides the call.
+  p.if([p.errno, "==", E.NOSYS], () => p.set(p.suspectMachine, 1));
   p.if([p.suspectMachine, "!=", 0], () => p.sys("write", [2, HINT, HINT.length], { fail: "ignore" }));
   p.place(p.giveUp);
   p.if([p.onAbort, "!=", 0], () => p.goto(p.onAbort));

@@ -58,7 +58,7 @@ export function explainNamespaces(spec: Spec, host: Host): string {
 }
 
 /** An executable that makes this very sandbox on its own. It refuses another uid. */
-export function imageOf(spec: Spec, host: Host): Uint8Array {
+export function imageOf(spec: Spec, host: Host): Uint8Array<ArrayBuffer> {
   const limits = limitsOf(spec, host);
   if (limits.cgroup || limits.reexec) {
     throw new CordonError("a saved sandbox cannot hold limits of a control group", {

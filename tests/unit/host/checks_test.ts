@@ -38,6 +38,7 @@ const SITUATION: Situation = {
 
 const WORKING: Probes = {
   steps: () => undefined,
+  sandbox: () => undefined,
   memfd: () => undefined,
   fileExec: () => undefined,
   write: () => undefined,
@@ -83,6 +84,27 @@ Deno.test("every step of a sandbox is tried by some check", () => {
     },
   });
   assert.deepEqual([...tried].sort(), [...STEPS].sort());
+});
+
+Deno.test("a machine that takes every step and makes no sandbox is not sound", () => {
+  const sandbox = () => "cordon: open /usr: ENOSYS (Function not implemented)\n\nhint: cordon doctor\n";
+  const kernel = { release: "5.4.0-1", major: 5, minor: 4 };
+  const old = checkWith({ sandbox }, { kernel });
+  assert.equal(isSound(old), false);
+  assert.deepEqual(byId(old, "sandbox").advice, {
+    what: "open /usr: ENOSYS (Function not implemented)",
+    why: "Linux 5.4.0-1 is older than 5.12, which cordon needs",
+  });
+  assert.match(
+    byId(checkWith({ sandbox }, { filtered: true }), "sandbox").advice?.why ?? "",
+    /seccomp filter/,
+  );
+  const full = () => "cordon: make a tmpfs: ENOMEM (Cannot allocate memory)\n";
+  assert.match(byId(checkWith({ sandbox: full }), "sandbox").advice?.what ?? "", /^make a tmpfs: ENOMEM/);
+});
+
+test("this machine makes a whole sandbox", { needs: [userns] }, () => {
+  assert.equal(realProbes(host).sandbox(), undefined);
 });
 
 Deno.test("memory that cannot be executed is no failure while a file can", () => {
