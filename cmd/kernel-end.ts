@@ -7,6 +7,8 @@ import { NotFoundError } from "../lib/docker/errors.ts";
 import { type Engine, openEngine } from "../lib/docker/system.ts";
 import { TELL } from "../lib/shim/programs/keeper.ts";
 import { EXIT } from "../lib/errors.ts";
+import { MARKS } from "../lib/engine/docker/kernel.ts";
+import { hostFs } from "../lib/host/fs.ts";
 import { gatherHost } from "../lib/host/host.ts";
 import type { KernelEndOptions } from "./kernel-end.options.ts";
 
@@ -42,7 +44,7 @@ async function remove(engine: Engine, { container, awaited }: KernelEndOptions):
 }
 
 interface Ending {
-  reason: "exited" | "signaled" | "memory" | "cordon";
+  reason: "exited" | "signaled" | "timeout" | "memory" | "cordon";
   exitCode: number | null;
   signal: number | null;
 }
@@ -51,18 +53,26 @@ async function tellEnd(engine: Engine, options: KernelEndOptions): Promise<numbe
   const state = await finalState(engine, options.container);
   const ending: Ending = state === undefined
     ? { reason: "cordon", exitCode: null, signal: null }
-    : state.OOMKilled
+    : state.OOMKilled || (state.ExitCode === EXIT.killed && marked("memory", options))
     ? { reason: "memory", exitCode: null, signal: 9 }
+    : state.ExitCode === EXIT.timeout && marked("timeout", options)
+    ? { reason: "timeout", exitCode: null, signal: null }
     : state.ExitCode > 128
     ? { reason: "signaled", exitCode: null, signal: state.ExitCode - 128 }
     : { reason: "exited", exitCode: state.ExitCode, signal: null };
   if (options.result) writeTo(options.result, JSON.stringify({ ...ending, engine: engine.name }) + "\n");
   if (ending.reason === "memory") writeStderr("cordon: the memory limit ended the kernel\n");
+  if (ending.reason === "timeout") writeStderr("cordon: the time limit ended the kernel\n");
   if (state === undefined) {
     writeStderr(`cordon: container ${options.container.slice(0, 12)} has gone before its kernel ended\n`);
     return EXIT.cordon;
   }
   return ending.reason === "memory" ? EXIT.killed : state.ExitCode;
+}
+
+/** What pid 1 left word of. Of memory Podman knows only whether pid 1 itself was killed. */
+function marked(mark: keyof typeof MARKS, { directory }: KernelEndOptions): boolean {
+  return directory !== undefined && hostFs.stat(`${directory}/run/${MARKS[mark]}`) === "file";
 }
 
 async function finalState(engine: Engine, id: string) {

@@ -13,7 +13,7 @@ import tarfile
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
-DEBIAN = ["python3", "python3-distutils", "bash", "coreutils", "libc-bin", "base-files", "libstdc++6", "zlib1g"]
+DEBIAN = ["python3", "python3-distutils", "bash", "dash", "coreutils", "libc-bin", "base-files", "libstdc++6", "zlib1g"]
 PYTHON = ["ipykernel", "matplotlib"]
 LEFT_OUT = re.compile(r"/usr/share/(doc|man|locale|info|lintian|bug)/|/tests?/|/__pycache__/")
 PACKAGES = "usr/local/lib/python{}.{}/dist-packages".format(*sys.version_info)

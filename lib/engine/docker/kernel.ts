@@ -56,6 +56,8 @@ export interface ContainerKernel {
 
 /** Directories inside. */
 export const INSIDE = "/run/cordon";
+/** What pid 1 leaves in that directory when a limit has ended the kernel. */
+export const MARKS = { memory: "out-of-memory", timeout: "out-of-time" } as const;
 const INIT = "/run/cordon-init";
 const HOME = "/tmp";
 const DEFAULT_PATH = "/opt/conda/bin:/usr/local/bin:/usr/bin:/bin";
@@ -135,7 +137,14 @@ function writeFiles(
       mode: 0o600,
     });
   }
-  const program = containerInit({ arch: host.arch, command: kernel.command, env, path: path.split(":") });
+  const program = containerInit({
+    arch: host.arch,
+    command: kernel.command,
+    env,
+    path: path.split(":"),
+    ...(kernel.limits.wallSeconds !== undefined && { wallSeconds: kernel.limits.wallSeconds }),
+    marks: { memory: `${INSIDE}/${MARKS.memory}`, timeout: `${INSIDE}/${MARKS.timeout}` },
+  });
   Deno.writeFileSync(`${directory}/init`, writeImage(program), { createNew: true, mode: 0o555 });
 }
 
@@ -192,7 +201,7 @@ async function config(engine: Engine, kernel: ContainerKernel, host: Host): Prom
 
 function ulimits(limits: Limits): { Name: string; Soft: number; Hard: number }[] {
   const list: [string, number | undefined][] = [
-    ["cpu", limits.cpuSeconds],
+    ["cpu", limits.cpuSeconds === undefined ? undefined : Math.ceil(limits.cpuSeconds)],
     ["fsize", limits.fileBytes],
     ["core", limits.coreBytes],
   ];

@@ -28,6 +28,8 @@ export interface ContainerPlan {
 
 const CHUNK = 65536;
 const HEADER = 8;
+/** PIPE_BUF of pipe(7): a pipe that has room has room for this much. */
+const ATOMIC = 4096;
 /** Where `finish` finds the line to the keeper. */
 export const KEEPER_LINE = 90;
 
@@ -52,29 +54,36 @@ export function containerProgram(plan: ContainerPlan): Program {
 
 /** Copies frames and passes signals until the stream ends: pid 1 inside has ended, or the engine has. */
 function attend(p: Program, plan: ContainerPlan): void {
-  const signals = p.slot(), info = p.buffer(128), all = p.slot(-1n), signal = p.slot();
-  const polled = p.words(0, 0, 0xffffffff), stream = p.slot(plan.streamFd);
+  const signals = p.slot(), all = p.slot(-1n), stream = p.slot(plan.streamFd), ended = p.label("ended");
+  const polled = p.words(0, 0, 0xffffffff), room = p.words(0, 0, 0);
   p.sys("signalfd4", [-1, all.address, SIGSET, SFD_CLOEXEC], { into: signals });
   pollWord(p, polled.cell(0), signals);
   pollWord(p, polled.cell(8), stream);
   watchParent(p, plan.endWithParent, polled.cell(16));
-  const frames = new Frames(p);
-  const ended = p.label("ended");
+  p.set(room.cell(0), polled.cell(0));
+  p.set(room.cell(8), polled.cell(16));
+  // A reader that does not read keeps nobody from the kernel's signals.
+  const frames = new Frames(p, (fd) => {
+    p.loop((ready, again) => {
+      const signal = p.label("signal");
+      p.add(room.cell(16), fd, BigInt(POLL.OUT) << 32n);
+      p.sys("ppoll", [room, 3, 0, 0, SIGSET], { fail: again });
+      ifPolled(p, room.plus(8), POLL.IN, ended);
+      ifPolled(p, room, POLL.IN, signal);
+      p.goto(ready);
+      p.place(signal);
+      passSignal(p, signals, stream);
+    });
+  });
   if (plan.early.length > 0) frames.take(p.bytes(plan.early), plan.early.length);
   const buffer = p.buffer(CHUNK), n = p.slot();
   p.loop((_, again) => {
-    const output = p.label("output"), orphaned = p.label("orphaned");
+    const output = p.label("output");
     p.sys("ppoll", [polled, 3, 0, 0, SIGSET], { fail: again });
-    ifPolled(p, polled.plus(16), POLL.IN, orphaned);
+    ifPolled(p, polled.plus(16), POLL.IN, ended); // closing the stream ends pid 1 inside
     ifPolled(p, polled.plus(8), POLL.IN | POLL.HUP | POLL.ERR, output);
-    p.sys("read", [signals, info, 128], { fail: again });
-    p.field(signal, info, 32);
-    p.when([signal, "==", SIG.CHLD], again); // the relay or the keeper: not ours to act on
-    p.sys("write", [stream, info, 1], { fail: "ignore" }); // signal numbers fit the first byte
+    passSignal(p, signals, stream);
     p.goto(again);
-
-    p.place(orphaned); // closing the stream ends pid 1 inside
-    p.goto(ended);
 
     p.place(output);
     p.sys("read", [stream, buffer, CHUNK], { into: n, fail: ended });
@@ -83,6 +92,16 @@ function attend(p: Program, plan: ContainerPlan): void {
     p.goto(again);
   });
   p.place(ended);
+}
+
+/** A signal that has come, as a byte for pid 1 inside. */
+function passSignal(p: Program, signals: Slot, stream: Slot): void {
+  const info = p.buffer(128), signal = p.slot(), done = p.label();
+  p.sys("read", [signals, info, 128], { fail: done });
+  p.field(signal, info, 32);
+  p.when([signal, "==", SIG.CHLD], done); // the relay or the keeper: not ours to act on
+  p.sys("write", [stream, info, 1], { fail: "ignore" }); // signal numbers fit the first byte
+  p.place(done);
 }
 
 /**
@@ -97,10 +116,13 @@ class Frames {
   /** Bytes of the current frame still to come. */
   readonly #left: Slot;
   readonly #fd: Slot;
+  readonly #waitForRoom: (fd: Slot) => void;
 
-  constructor(p: Program) {
+  /** `waitForRoom` appends operations that end when a descriptor can be written to. */
+  constructor(p: Program, waitForRoom: (fd: Slot) => void) {
     this.#p = p;
-    this.#header = p.buffer(HEADER);
+    this.#waitForRoom = waitForRoom;
+    this.#header = p.buffer(2 * HEADER); // a store is of 8 bytes, the last one begins at byte 7
     this.#got = p.slot();
     this.#left = p.slot();
     this.#fd = p.slot();
@@ -158,17 +180,18 @@ class Frames {
     p.set(at, from);
     p.set(left, count);
     p.loop((done, again) => {
-      p.when([left, "==", 0], done);
       const failed = p.label();
-      p.sys("write", [this.#fd, at, left], { into: n, fail: failed });
+      p.when([left, "==", 0], done);
+      this.#waitForRoom(this.#fd);
+      p.set(n, ATOMIC);
+      p.if([left, "<", n], () => p.set(n, left));
+      p.sys("write", [this.#fd, at, n], { into: n, fail: failed });
       p.add(at, at, n);
       p.sub(left, left, n);
       p.goto(again);
       p.place(failed);
-      p.when([p.errno, "!=", E.AGAIN], done); // nobody reads: the kernel's output is dropped, the kernel lives on
-      const room = p.buffer(8);
-      p.add(room.cell(), this.#fd, BigInt(POLL.OUT) << 32n);
-      p.sys("ppoll", [room, 1, 0, 0, SIGSET], { fail: "ignore" });
+      p.when([p.errno, "==", E.AGAIN], again);
+      p.goto(done); // nobody reads: the kernel's output is dropped, the kernel lives on
     });
   }
 }

@@ -5,6 +5,7 @@
  */
 import {
   AT,
+  CLOCK_MONOTONIC,
   O,
   POLL,
   PR,
@@ -13,11 +14,14 @@ import {
   SIG_BLOCK,
   SIG_SETMASK,
   SIGSET,
+  TFD_CLOEXEC,
   W,
 } from "../../../ffi/constants.ts";
 import type { Arch } from "../../../ffi/syscalls.ts";
+import { EXIT } from "../../errors.ts";
 import { fork, ifPolled, pollWord } from "../kit.ts";
 import { Program, type Slot } from "../program.ts";
+import { ifOutOfMemory } from "./result.ts";
 import { executeSearching } from "./target.ts";
 
 export interface ContainerInitPlan {
@@ -25,7 +29,14 @@ export interface ContainerInitPlan {
   command: string[];
   env: string[];
   path: string[];
+  /** Seconds until everything ends. */
+  wallSeconds?: number;
+  /** Files that are made when a limit has ended the kernel. Of memory not every engine tells. */
+  marks: { memory: string; timeout: string };
 }
+
+/** Where a container sees how often its group's memory ran out, with cgroup v2 and v1. */
+const MEMORY_FILES = ["/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control"];
 
 export function containerInit(plan: ContainerInitPlan): Program {
   const p = new Program(plan.arch);
@@ -36,7 +47,7 @@ export function containerInit(plan: ContainerInitPlan): Program {
   p.sys("prctl", [PR.SET_DUMPABLE, 0, 0, 0, 0]); // the kernel has our user id and would own us
   fork(p, target, child, { say: "start the kernel" });
   p.sys("close_range", [1, 2, 0]); // readers must see the end when the kernel closes them
-  serve(p, target);
+  serve(p, target, plan);
 
   p.place(child);
   p.sys("setsid", []);
@@ -49,23 +60,32 @@ export function containerInit(plan: ContainerInitPlan): Program {
   return p;
 }
 
-function serve(p: Program, target: Slot): void {
+function serve(p: Program, target: Slot, plan: ContainerInitPlan): void {
   const signals = p.slot(),
     info = p.buffer(128),
-    polled = p.words(0, BigInt(POLL.IN) << 32n),
+    polled = p.words(0, BigInt(POLL.IN) << 32n, 0xffffffff),
     all = p.slot(-1n);
   const signal = p.slot(), n = p.slot(), group = p.slot(), status = p.slot(), who = p.slot();
   p.sys("signalfd4", [-1, all.address, SIGSET, SFD_CLOEXEC], { into: signals });
   pollWord(p, polled.cell(0), signals);
+  if (plan.wallSeconds !== undefined) startClock(p, plan.wallSeconds, polled.cell(16));
   p.sub(group, 0, target);
   p.loop((_, again) => {
-    const line = p.label("line"), children = p.label("children"), pass = p.label("pass on");
-    p.sys("ppoll", [polled, 2, 0, 0, SIGSET], { fail: again });
+    const time = p.label("time"),
+      line = p.label("line"),
+      children = p.label("children"),
+      pass = p.label("pass on");
+    p.sys("ppoll", [polled, 3, 0, 0, SIGSET], { fail: again });
+    ifPolled(p, polled.plus(16), POLL.IN, time);
     ifPolled(p, polled.plus(8), POLL.IN | POLL.HUP | POLL.ERR, line);
     p.sys("read", [signals, info, 128], { fail: again });
     p.field(signal, info, 32);
     p.when([signal, "==", SIG.CHLD], children);
     p.goto(pass);
+
+    p.place(time);
+    mark(p, plan.marks.timeout);
+    p.exit(EXIT.timeout);
 
     p.place(line);
     const byte = p.buffer(8), gone = p.label("launcher is gone");
@@ -88,8 +108,27 @@ function serve(p: Program, target: Slot): void {
       p.shr(n, status, 8);
       p.and(n, n, 0xff);
       p.if([signal, "!=", 0], () => p.add(n, signal, 128));
+      p.if([signal, "==", SIG.KILL], () => noteMemory(p, plan));
       p.exit(n);
     });
     p.goto(again);
   });
+}
+
+function noteMemory(p: Program, plan: ContainerInitPlan): void {
+  const reason = p.slot();
+  for (const file of MEMORY_FILES) ifOutOfMemory(p, file, reason);
+  p.if([reason, "!=", 0], () => mark(p, plan.marks.memory));
+}
+
+function mark(p: Program, file: string): void {
+  p.sys("openat", [AT.FDCWD, file, O.WRONLY | O.CREAT | O.CLOEXEC, 0o600], { fail: "ignore" });
+}
+
+/** A timer descriptor, not SIGALRM: the kernel could send us that. */
+function startClock(p: Program, seconds: number, entry: Slot): void {
+  const clock = p.slot(), whole = Math.floor(seconds), nano = Math.floor((seconds - whole) * 1e9);
+  p.sys("timerfd_create", [CLOCK_MONOTONIC, TFD_CLOEXEC], { into: clock, say: "make a timer" });
+  p.sys("timerfd_settime", [clock, 0, p.words(0, 0, whole, nano), 0], { say: "start the timer" });
+  pollWord(p, entry, clock);
 }
