@@ -100,12 +100,15 @@ export async function connect(port: number, hostname = "127.0.0.1"): Promise<Den
       if (sure) return conn;
       conn.close();
     } catch (error) {
-      if (!(error instanceof Deno.errors.ConnectionRefused || error instanceof Deno.errors.ConnectionReset)) {
-        throw error;
-      }
+      if (!(error instanceof Deno.errors.ConnectionRefused || isReset(error))) throw error;
     }
     return undefined;
   }, () => `nobody answers on port ${port}`);
+}
+
+/** A reset can come before the runtime has asked for the peer's name: then it says "not connected". */
+function isReset(error: unknown): boolean {
+  return error instanceof Deno.errors.ConnectionReset || error instanceof Deno.errors.NotConnected;
 }
 
 /** Nobody is there: the caller is reset, at once or at its first read. */
@@ -115,7 +118,7 @@ export async function refused(port: number, hostname = "127.0.0.1"): Promise<boo
     await conn.read(new Uint8Array(1));
     return false;
   } catch (error) {
-    if (error instanceof Deno.errors.ConnectionReset) return true;
+    if (isReset(error)) return true;
     throw error;
   }
 }
@@ -125,7 +128,7 @@ async function answered(conn: Deno.TcpConn): Promise<boolean> {
   try {
     return await conn.read(new Uint8Array(1)) === 1;
   } catch (error) {
-    if (error instanceof Deno.errors.ConnectionReset) return false;
+    if (isReset(error)) return false;
     throw error;
   }
 }
