@@ -24,6 +24,8 @@ export interface Mount {
   optional: boolean;
   /** Mode of the directory that a `tmp` mount makes; otherwise it is open to all. */
   mode?: number;
+  /** Size of a `tmp` mount; otherwise that of the root. */
+  bytes?: number;
 }
 
 /** Where the connections of a listener go. */
@@ -93,7 +95,12 @@ export interface Spec {
   mapRoot: boolean;
   hostname: string;
   /** Directory the root is assembled over, and whether it gets an /etc. A mount at `/` takes the root's place. */
-  root: { assembleAt: string; etc: boolean };
+  root: {
+    assembleAt: string;
+    etc: boolean;
+    /** Nothing outside of mounts can be written, /tmp included. */
+    readOnly?: boolean;
+  };
   mounts: Mount[];
   network: Network;
   limits: Limits;

@@ -41,6 +41,7 @@ export function planRoot(spec: Spec, fs: FileSystem): Step[] {
   // A private /proc is always there; the host's would show every process of the machine.
   const rest = spec.mounts.filter((m) => m.dest !== "/" && !(m.dest === "/proc" && m.source === "/proc"));
   for (const mount of inOrder(rest, tree, fs)) addMount(tree, mount, { spec, fs });
+  if (spec.root.readOnly) tree.steps.push({ do: "seal" });
   return tree.steps;
 }
 
@@ -210,7 +211,7 @@ function addMount(tree: RootTree, mount: Mount, { spec, fs }: { spec: Spec; fs: 
         dest,
         own,
         readOnly,
-        bytes: spec.limits.tmpBytes,
+        bytes: mount.bytes ?? spec.limits.tmpBytes,
         mode: mount.mode ?? WORLD_WRITABLE,
         ...(optional && { unlessGone: true }),
       });

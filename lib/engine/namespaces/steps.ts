@@ -2,6 +2,8 @@
 export type Step =
   /** Put this file system (a host directory) in the root's place. */
   | { do: "root"; source: string; readOnly: boolean }
+  /** Make the root itself read-only when everything stands in it; mounts stay as they are. */
+  | { do: "seal" }
   | { do: "directory"; path: string; mode: number }
   | { do: "file"; path: string; content: string }
   | { do: "symlink"; path: string; target: string }

@@ -144,6 +144,9 @@ function apply(a: Assembly, step: Step, pending: Pending): void {
   switch (step.do) {
     case "root":
       return;
+    case "seal":
+      pending.readOnlyAtEnd.push({ fd: a.root, dest: "/" });
+      return;
     case "directory": {
       const { fd, name } = onOwnGround(a, step.path);
       p.sys("mkdirat", [fd, name, step.mode & 0o777], { say: `make directory ${step.path}` });
