@@ -100,6 +100,11 @@ export interface CommandTable {
   passThrough: boolean;
   /** Status of a usage error: 125 where a target would have run. */
   exitUsage: 2 | 125;
+  /**
+   * Reads what follows the name by rules of its own; the table is then for help, manual and completions. Pure. Throws
+   * UsageError.
+   */
+  parse?(argv: readonly string[]): ParseResult;
 }
 
 export interface CommandSpec<Options> extends CommandTable {
@@ -107,6 +112,9 @@ export interface CommandSpec<Options> extends CommandTable {
   read(parsed: Parsed, env: Environment): Options;
   load(): Promise<CommandModule<Options>>;
 }
+
+/** What a command line came to. A request for help wins over whatever follows it, mistakes included. */
+export type ParseResult = { help: "short" | "long" } | { parsed: Parsed };
 
 /** A command with the type of its options sealed inside. */
 export interface Command extends CommandTable {

@@ -56,7 +56,8 @@ export async function dispatch(registry: Registry, invocation: Invocation): Prom
 
 async function invoke(command: Command, given: { args: string[]; context: CommandContext }): Promise<number> {
   const { context } = given;
-  const parsed = parsePlain(command, given.args) ?? await parseAll(command, given);
+  const plain = command.parse ? undefined : parsePlain(command, given.args);
+  const parsed = plain ?? await parseAll(command, given);
   if (typeof parsed === "string") return done(parsed);
   context.args = parsed.operands;
   context.noColor ||= parsed.flag("no-color");
@@ -68,8 +69,7 @@ async function parseAll(
   command: Command,
   { args, context }: { args: string[]; context: CommandContext },
 ): Promise<Parsed | string> {
-  const { parseCommand } = await import("./parse.ts");
-  const result = parseCommand(command, args);
+  const result = command.parse?.(args) ?? (await import("./parse.ts")).parseCommand(command, args);
   if ("parsed" in result) return result.parsed;
   const { renderHelp } = await import("./help.ts");
   return renderHelp(command, { length: result.help, style: styleFor("stdout", context) });

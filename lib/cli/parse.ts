@@ -2,11 +2,15 @@
 import "./require.ts";
 import { Command as Commander, CommanderError, Option } from "commander";
 import { UsageError } from "../errors.ts";
-import { allOptions, type CommandTable, type Given, type OptionSpec, Parsed } from "./command.ts";
+import {
+  allOptions,
+  type CommandTable,
+  type Given,
+  type OptionSpec,
+  Parsed,
+  type ParseResult,
+} from "./command.ts";
 import { nearest } from "./suggest.ts";
-
-/** A request for help wins over whatever follows it, mistakes included. */
-export type ParseResult = { help: "short" | "long" } | { parsed: Parsed };
 
 /**
  * Parses what follows the command's name.

@@ -62,7 +62,7 @@ each("it has examples, and all of them parse", (command) => {
     assert.equal(first, "cordon");
     const found = findCommand(registry, argv);
     assert.equal(found.command.name, command.name, line);
-    const result = parseCommand(command, found.args);
+    const result = command.parse?.(found.args) ?? parseCommand(command, found.args);
     assert.ok("parsed" in result, line);
     command.prepare(result.parsed, { invokedAs: "cordon", env: {}, args: [], noColor: false });
   }
