@@ -53,6 +53,8 @@ export interface RunOptions {
   detachKeys?: string | undefined;
   /** Leave the container on the engine once it was started and has ended by itself. */
   keep?: boolean;
+  /** Leave the container, running or not, when the run fails with this. */
+  leave?: (error: unknown) => boolean;
   /** Called between creating and starting, to put files in, say. */
   onCreated?: (id: string) => void | Promise<void>;
   /** Called when the container runs: from here on it can be killed, resized, executed in. */
@@ -105,7 +107,7 @@ export async function runContainer(
     result = { ...await runCreated(engine, options, parts), warnings: created.Warnings ?? [] };
   } catch (error) {
     session.abort(error);
-    throw await removeAfter(error, engine, { id: created.Id, timing });
+    throw options.leave?.(error) ? error : await removeAfter(error, engine, { id: created.Id, timing });
   } finally {
     signal?.removeEventListener("abort", onAbort);
     session.abort();
