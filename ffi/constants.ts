@@ -212,10 +212,6 @@ export const NETLINK = {
 export const CLOCK_MONOTONIC = 1;
 export const TFD_CLOEXEC = O.CLOEXEC;
 export const SFD_CLOEXEC = O.CLOEXEC;
-export const CLOSE_RANGE_CLOEXEC = 4;
-/** mmap(2). */
-export const PROT_READ_WRITE = 3;
-export const MAP = { SHARED: 1, FIXED: 0x10, ANONYMOUS: 0x20 } as const;
 /** access(2). */
 export const R_OK = 4, W_OK = 2, X_OK = 1;
 

@@ -2,7 +2,7 @@
  * The file system as bytes-safe strings, through libc: Deno's own calls refuse names that are not UTF-8. Only what
  * planning needs; nothing here follows a path on behalf of the sandbox (that is done inside, by descriptor).
  */
-import { AT, E, R_OK, S, STATX, STATX_FIELD, STATX_SIZE } from "../../ffi/constants.ts";
+import { AT, R_OK, S, STATX, STATX_FIELD, STATX_SIZE } from "../../ffi/constants.ts";
 import { lastErrno, libc } from "../../ffi/libc.ts";
 import { cString, decodeOs } from "./bytes.ts";
 
@@ -88,6 +88,3 @@ export function currentDirectory(): string | undefined {
   const path = hostFs.realpath(".");
   return typeof path === "string" ? path : undefined;
 }
-
-/** The errno {@link FileSystem.realpath} gives for a name that is not there. */
-export const NOT_FOUND = -E.NOENT;
