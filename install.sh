@@ -128,7 +128,7 @@ main() {
   if [ -n "$old_names" ]; then
     for name in isolate.sh portwrap jupyter_docker_kernel.py; do link "$name"; done
     [ -e "$bin/batchspawner-portwrap" ] ||
-      echo "batchspawner-portwrap is a script; write it with: $bin/cordon portwrap --install-batchspawner"
+      echo "batchspawner-portwrap is a script; write it with: $bin/cordon portwrap --install-batchspawner $bin"
   fi
   echo "$said installed as $bin/cordon"
   case :${PATH-}: in

@@ -104,7 +104,7 @@ Deno.test("install.sh works for an ordinary user, into a prefix with a space, wi
     const bin = `${home}/my tools/bin`;
     assert.deepEqual(below(bin), ["cordon", ...OLD_NAMES]);
     for (const name of OLD_NAMES) assert.equal(Deno.readLinkSync(`${bin}/${name}`), "cordon");
-    assert.match(outcome.stdout, /cordon portwrap --install-batchspawner/);
+    assert.match(outcome.stdout, /cordon portwrap --install-batchspawner \//);
   }));
 
 Deno.test("install.sh replaces an older cordon and its links, and leaves a program of somebody else's", () =>
