@@ -1,5 +1,5 @@
 /** The target: the forked child of init until it becomes the program that was asked for. */
-import { AT, E, F, RLIMIT, SIG, SIG_SETMASK, SIGSET } from "../../../ffi/constants.ts";
+import { AT, E, F, O, RLIMIT, SIG, SIG_SETMASK, SIGSET } from "../../../ffi/constants.ts";
 import { EXIT } from "../../errors.ts";
 import { posix } from "node:path";
 import { tell } from "../kit.ts";
@@ -52,16 +52,20 @@ function enterDirectory({ p, plan }: Shared): void {
   p.place(done);
 }
 
+/** How an ELF file starts: elf(5). */
+const ELF = 0x464c457f;
+
 const CANNOT: [number, string][] = [
   [E.ACCES, "permission denied"],
-  [E.NOEXEC, "not a program or script"],
+  [E.NOEXEC, "not a program of this machine"],
   [E.NOENT, "the interpreter or loader it names is not inside the sandbox"],
   [E.TOOBIG, "arguments and environment are too long together"],
   [E.TXTBSY, "it is open for writing"],
 ];
 
 /**
- * execvp(3): each directory of PATH in turn; a file without a known format is a script for sh. Status 126 when one was
+ * execvp(3): each directory of PATH in turn; a file without a known format is a script for sh, unless it starts like a
+ * program, which is then one for another kind of machine. Status 126 when one was
  * found that cannot be executed, 127 when none was found. An empty PATH is as good as none; an empty entry in it is the
  * working directory.
  */
@@ -71,7 +75,7 @@ export function executeSearching(
 ): void {
   const [name, ...rest] = plan.command as [string, ...string[]];
   const argv = p.vector(plan.command), env = p.vector(plan.env);
-  const denied = p.slot();
+  const denied = p.slot(), fd = p.slot(), magic = p.slot(), start = p.buffer(8);
   const candidates = name.includes("/") ? [name] : plan.path.map((directory) => posix.join(directory, name));
   for (const path of candidates) {
     const failed = p.label(), next = p.label();
@@ -85,6 +89,13 @@ export function executeSearching(
     });
     p.set(denied, p.errno);
     p.if([p.errno, "==", E.NOEXEC], () => {
+      const script = p.label();
+      p.sys("openat", [AT.FDCWD, path, O.RDONLY | O.CLOEXEC, 0], { into: fd, fail: script });
+      p.sys("read", [fd, start, 4], { fail: script });
+      p.sys("close", [fd]);
+      p.field(magic, start, 32);
+      p.when([magic, "==", ELF], next);
+      p.place(script);
       p.sys("execve", ["/bin/sh", p.vector(["sh", path, ...rest]), env], { fail: "ignore" });
     });
     p.place(next);

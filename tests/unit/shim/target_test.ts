@@ -28,8 +28,13 @@ function target(changes: Partial<SandboxPlan> = {}, kernel: Kernel = {}, onTermi
 }
 
 /** `execve` that finds only these paths; a number is the errno of one that is there and cannot be executed. */
-function programs(there: Record<string, number>): Kernel {
+function programs(there: Record<string, number>, content = "echo hello\n"): Kernel {
   return {
+    read: (call) => {
+      const start = new TextEncoder().encode(content).subarray(0, call.number(2));
+      call.put(1, start);
+      return start.length;
+    },
     execve: (call) => {
       const found = there[call.text(0)];
       if (found === undefined) return ENOENT;
@@ -80,7 +85,12 @@ const ENDS: [what: string, there: Record<string, number>, status: number, said: 
     126,
     /permission denied/,
   ],
-  ["is of no known format and there is no sh", { "/usr/bin/prog": ENOEXEC }, 126, /not a program or script/],
+  [
+    "is of no known format and there is no sh",
+    { "/usr/bin/prog": ENOEXEC },
+    126,
+    /not a program of this machine/,
+  ],
   ["has too long arguments", { "/usr/bin/prog": E2BIG }, 126, /too long/],
   ["needs an interpreter that is missing", { "/usr/bin/prog": ENOENT }, 126, /interpreter or loader/],
   ["fails in another way", { "/usr/bin/prog": EIO }, 126, /^cordon: prog cannot be executed\n$/],
@@ -105,6 +115,12 @@ Deno.test("a file of no known format is a script for sh, with its arguments", ()
     argv: ["sh", "/usr/bin/prog", "one", "two words"],
     env: madeUpPlan().env,
   });
+});
+
+Deno.test("a program for another kind of machine is no script", () => {
+  const process = target({}, programs({ "/usr/bin/prog": ENOEXEC, "/bin/sh": 0 }, "\x7fELF\x02\x01"));
+  assert.deepEqual(process.end, { exit: 126 });
+  assert.equal(process.written(2), "cordon: prog cannot be executed: not a program of this machine\n");
 });
 
 Deno.test("it stands in its directory, else in HOME, else in the root; where it must, it fails", () => {
