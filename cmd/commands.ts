@@ -10,6 +10,7 @@ import { kernelList } from "./kernel-list.options.ts";
 import { kernelRemove } from "./kernel-remove.options.ts";
 import { kernelSetup } from "./kernel-setup.options.ts";
 import { portwrap } from "./portwrap.options.ts";
+import { run } from "./run.options.ts";
 
 export const registry: Registry = {
   commands: [
@@ -21,6 +22,7 @@ export const registry: Registry = {
     kernelGc,
     kernelEnd,
     portwrap,
+    run,
     doctor,
     completions,
     man,

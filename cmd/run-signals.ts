@@ -1,0 +1,78 @@
+/** Signals of `cordon run`: before the container runs they end the run, afterwards they are the container's. */
+import { writeStderr } from "../lib/cli/streams.ts";
+import { killContainer } from "../lib/docker/containers.ts";
+import { ConflictError, EngineError, NotFoundError } from "../lib/docker/errors.ts";
+import type { Engine } from "../lib/docker/system.ts";
+
+/** With their numbers, which are the same on x86_64 and aarch64. Stopping and continuing stay ours. */
+const PASSED: Partial<Record<Deno.Signal, number>> = {
+  SIGHUP: 1,
+  SIGINT: 2,
+  SIGQUIT: 3,
+  SIGUSR1: 10,
+  SIGUSR2: 12,
+  SIGALRM: 14,
+  SIGTERM: 15,
+};
+const ENDING: readonly Deno.Signal[] = ["SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM"];
+/** A first process without a handler ignores what asks it to end; whoever asks this often means it. */
+const PATIENCE = 3;
+
+/** A signal ended the run. */
+export class Interrupted extends Error {
+  readonly status: number;
+
+  constructor(name: Deno.Signal) {
+    super(`interrupted by ${name}`);
+    this.status = 128 + (PASSED[name] ?? 0);
+  }
+}
+
+export class Signals implements Disposable {
+  readonly #engine: Engine;
+  readonly #abort = new AbortController();
+  readonly #handlers = new Map<Deno.Signal, () => void>();
+  #container: string | undefined;
+  #asked = 0;
+
+  /** Without `proxy` nothing is caught: a signal ends cordon and leaves the container to itself. */
+  constructor(engine: Engine, proxy: boolean) {
+    this.#engine = engine;
+    if (!proxy) return;
+    for (const name of Object.keys(PASSED) as Deno.Signal[]) {
+      const handler = () => this.#take(name);
+      Deno.addSignalListener(name, handler);
+      this.#handlers.set(name, handler);
+    }
+  }
+
+  /** Aborts with {@link Interrupted} when the run is to be given up. */
+  get signal(): AbortSignal {
+    return this.#abort.signal;
+  }
+
+  /** From here on signals go to this container. */
+  passTo(id: string): void {
+    this.#container = id;
+  }
+
+  [Symbol.dispose](): void {
+    for (const [name, handler] of this.#handlers) Deno.removeSignalListener(name, handler);
+    this.#handlers.clear();
+  }
+
+  #take(name: Deno.Signal): void {
+    const ending = ENDING.includes(name);
+    if (ending) this.#asked++;
+    if (ending && (this.#container === undefined || this.#asked >= PATIENCE)) {
+      return this.#abort.abort(new Interrupted(name));
+    }
+    if (this.#container === undefined) return;
+    killContainer(this.#engine, this.#container, { killSignal: name }).catch((error) => {
+      // It has ended by itself in the meantime.
+      if (error instanceof ConflictError || error instanceof NotFoundError) return;
+      if (!(error instanceof EngineError)) throw error;
+      writeStderr(`cordon: ${error.message}: ${error.why ?? ""}\n`);
+    });
+  }
+}

@@ -1,0 +1,102 @@
+/** `cordon run`: the table of its options, docker's among them. */
+import type { CommandTable, Completion, OptionSpec } from "../lib/cli/command.ts";
+import { DOCKER_FLAGS, type DockerFlag } from "../lib/dockerargs/flags.ts";
+
+/** Cordon's own; docker has none of these names. They may stand anywhere before the image. */
+export const OWN_OPTIONS: readonly OptionSpec[] = [
+  {
+    long: "engine",
+    value: "NAME",
+    default: "docker",
+    complete: { words: ["docker", "namespaces"] },
+    description: "docker (or Podman, by its socket), or namespaces: no image, no daemon",
+    details: "With namespaces the image is named host: the programs of this machine, in a root of their own.",
+  },
+  {
+    long: "host",
+    value: "ADDRESS",
+    complete: "none",
+    default: "DOCKER_HOST, the docker context, or the usual sockets",
+    description: "Where the engine listens, such as unix:///run/podman/podman.sock",
+  },
+  {
+    long: "script",
+    value: "-",
+    complete: "none",
+    description: "Run the shell script that comes by stdin: bash -lc where there is bash, else sh",
+    details: "It is read whole before it starts. What follows the image are its arguments.",
+  },
+  {
+    long: "best-effort",
+    description: "With namespaces: accept limits that hold for each process alone",
+  },
+];
+
+const FILES = ["cidfile", "env-file", "label-file"];
+const VALUES: Partial<Record<DockerFlag["type"], string>> = {
+  int: "N",
+  size: "SIZE",
+  cpus: "N",
+  duration: "TIME",
+};
+
+function completion(name: string): Completion {
+  if (name === "pull") return { words: ["always", "missing", "never"] };
+  return FILES.includes(name) ? "file" : "none";
+}
+
+/** Docker's flags as help and completions show them. `--help` is everybody's; -h is not hostname's alone. */
+const DOCKER_OPTIONS: readonly OptionSpec[] = DOCKER_FLAGS.filter(({ name }) => name !== "help").map(
+  (flag) => {
+    const { name, short, type, description, value, hidden } = flag;
+    return {
+      long: name,
+      ...(short !== undefined && short !== "h" && { short }),
+      ...(type !== "bool" && { value: value ?? VALUES[type] ?? "VALUE", complete: completion(name) }),
+      ...(type === "list" && { repeat: true }),
+      description,
+      ...(name === "hostname" && { details: "Also -h NAME" }),
+      group: "Options of docker run",
+      ...(hidden && { hidden }),
+    };
+  },
+);
+
+export const RUN_TABLE: CommandTable = {
+  name: "run",
+  summary: "Run a command in one container, with docker run's command line",
+  description:
+    "Every option of docker run is taken, by docker's rules: they end at the image, -e A=1, -eA=1 and -e=A=1 are the " +
+    "same, and --rm false is --rm and an image named false. What docker's client does on its own (reading files of " +
+    "variables, making relative directories absolute, pulling an image that is missing) is done here.\n\n" +
+    "The status is the command's own; 125 when cordon or the engine failed, 126 when the command cannot be executed, " +
+    "127 when it was not found. Signals are passed on; the third interrupt kills the container.\n\n" +
+    "With --engine namespaces no engine is asked: the image is called host, and -v, --mount, --tmpfs, -e, " +
+    "--env-file, -w, -u, -m, --cpus, --pids-limit, --network none, --hostname, --entrypoint and --read-only mean " +
+    "what they mean to docker. An option that cannot be honoured there is refused.",
+  usage: ["[OPTION…] IMAGE [CMD [ARG…]]"],
+  examples: [
+    {
+      text: "One command in a container that leaves nothing behind",
+      command: "cordon run --rm alpine uname -a",
+    },
+    {
+      text: "No network, half a processor, the directory read-only",
+      command:
+        'cordon run --rm --network none --cpus 0.5 -m 256m -v "$PWD:/work:ro" -w /work python:3 python3 t.py',
+    },
+    { text: "A shell", command: "cordon run -it --rm debian bash" },
+    { text: "A script by stdin", command: "cordon run --rm --script - debian < cell.sh" },
+    {
+      text: "The same without an image or a daemon",
+      command: "cordon run --engine namespaces --script - host < cell.sh",
+    },
+  ],
+  options: [...OWN_OPTIONS, ...DOCKER_OPTIONS],
+  operands: [
+    { name: "IMAGE", description: "Image to run; host with --engine namespaces", required: true },
+    { name: "CMD", description: "Command and arguments instead of the image's", variadic: true },
+  ],
+  passThrough: true,
+  exitUsage: 125,
+};
