@@ -5,8 +5,7 @@
  */
 import { F, O } from "../../../ffi/constants.ts";
 import { fork } from "../kit.ts";
-import type { Assembly } from "./mounts.ts";
-import { cloneTree, onOwnGround, openSource } from "./mounts.ts";
+import { type Assembly, cloneTree, onOwnGround, openSource } from "./assembly.ts";
 
 /** Fixed descriptors, so that cp's arguments can name them. */
 const FROM_FD = 202, TO_FD = 203;

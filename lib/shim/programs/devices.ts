@@ -6,7 +6,7 @@
 import { AT, F, IOCTL, MOUNT_ATTR, MOVE_MOUNT, O, OPEN_TREE, S, STATX } from "../../../ffi/constants.ts";
 import { STATX_FIELD, STATX_SIZE } from "../../../ffi/constants.ts";
 import type { Address, Argument, Label, Program } from "../program.ts";
-import { type Assembly, onOwnGround, setAttributes } from "./mounts.ts";
+import { type Assembly, onOwnGround, setAttributes } from "./assembly.ts";
 
 /** S_IFCHR of inode(7). */
 const CHARACTER_DEVICE = 0o020000;
