@@ -10,6 +10,7 @@ import type { Forward } from "../../spec/spec.ts";
 import { fork, ifPolled, type Pipe } from "../kit.ts";
 import type { Address, Argument, Program, Slot } from "../program.ts";
 import { dropCapabilities } from "./privileges.ts";
+import { lengthen, look, pause } from "./relay_ready.ts";
 import { ALIVE, carry } from "./relay_connection.ts";
 
 /** `Listener`: a descriptor of the caller's, or one that the program gets on its way. */
@@ -104,15 +105,22 @@ function accept(p: Program, plan: RelayPlan<Argument>): void {
   const polled = p.words(
     BigInt(ALIVE),
     BigInt(CHILDREN) | BigInt(POLL.IN) << 32n,
-    ...plan.forwards.map((_, i) => BigInt(LISTENERS + i) | BigInt(POLL.IN) << 32n),
+    ...plan.forwards.map(({ absent }, i) =>
+      (absent === "hold" ? 0xffffffffn : BigInt(LISTENERS + i)) | BigInt(POLL.IN) << 32n
+    ),
   );
+  const absent = p.slot(plan.forwards.filter(({ absent }) => absent === "hold").length), between = pause(p);
   const live = p.slot(), watched = p.slot(), client = p.slot(), pid = p.slot(), info = p.buffer(128);
   const i = p.slot(), at = p.slot(), entry = p.slot(), record = p.slot(), t = p.slot();
   const connection = p.label("connection"), gone = p.label("monitor is gone");
   p.loop((_, again) => {
     // At the cap only the end of a connection is waited for: further callers stay in the listener's queue.
     p.if([live, "<", plan.most], () => p.set(watched, 2 + count), () => p.set(watched, 2));
-    p.sys("ppoll", [polled, watched, 0, 0, SIGSET], { fail: again });
+    p.if([absent, "==", 0], () => p.sys("ppoll", [polled, watched, 0, 0, SIGSET], { fail: again }), () => {
+      look(p, { table, listeners: polled.plus(16), count, first: LISTENERS, absent });
+      lengthen(p, between);
+      p.sys("ppoll", [polled, watched, between.patience, 0, SIGSET], { fail: again });
+    });
     ifPolled(p, polled, POLL.HUP | POLL.ERR, gone);
     p.sys("read", [CHILDREN, info, 128], { fail: "ignore" });
     p.loop((none, more) => {
