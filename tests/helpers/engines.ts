@@ -9,10 +9,13 @@ import { listContainers, removeContainer } from "../../lib/docker/containers.ts"
 import { importImage } from "../../lib/docker/images.ts";
 import { type Engine, openEngine } from "../../lib/docker/system.ts";
 import { type TarEntry, writeTar } from "../../lib/docker/tar.ts";
-import { type Need, program, root } from "./need.ts";
+import { type Need, program, python, root } from "./need.ts";
 
 /** Name of the image every engine here has: busybox with its usual commands, 2 MB. */
 export const IMAGE = "cordon-test/busybox:1";
+
+/** Name of the image that {@link addKernelImage} makes: Debian's Python with ipykernel, and a shell. */
+export const KERNEL_IMAGE = "cordon-test/kernel:1";
 
 /** What a test with a real dockerd needs. */
 export const dockerNeeds: readonly Need[] = [
@@ -171,6 +174,34 @@ export async function busyboxTar(): Promise<Uint8Array> {
     { name: "etc/passwd", type: "file", data: text("root:x:0:0:root:/root:/bin/sh\n") },
     { name: "etc/group", type: "file", data: text("root:x:0:\n") },
   ]);
+}
+
+const KERNEL_TAR = new URL("../../build/kernel-image.tar", import.meta.url).pathname;
+
+/** Gives an engine {@link KERNEL_IMAGE}. Its tar is kept in build/ until the packages in build/venv change. */
+export async function addKernelImage(engine: Engine): Promise<void> {
+  const script = new URL("kernel_image.py", import.meta.url).pathname;
+  const made = await mtime(KERNEL_TAR);
+  const parts = await Promise.all(
+    [script, new URL("../../build/venv/installed", import.meta.url).pathname].map(mtime),
+  );
+  if (made === undefined || parts.some((part) => part !== undefined && part > made)) {
+    const { success, stderr } = await new Deno.Command(python, { args: [script, KERNEL_TAR] }).output();
+    if (!success) throw new Error(new TextDecoder().decode(stderr));
+  }
+  await importImage(engine, KERNEL_IMAGE, {
+    tar: await Deno.readFile(KERNEL_TAR),
+    changes: ["ENV PATH=/usr/bin:/bin"],
+  });
+}
+
+async function mtime(path: string): Promise<number | undefined> {
+  try {
+    return (await Deno.stat(path)).mtime?.getTime();
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
 }
 
 interface Daemon {

@@ -106,7 +106,8 @@ class Kernel:
         """Without what ipykernel and R say, bare too, of an interrupt between two cells (one comes before a shutdown)."""
         self.output.seek(0)
         own = "KeyboardInterrupt caught in kernel", "Execution halted"
-        return "".join(line for line in self.output if line.strip() and not any(word in line for word in own))
+        said = "".join(line for line in self.output if not any(word in line for word in own))
+        return said if said.strip() else ""
 
 
 def identity(pid):

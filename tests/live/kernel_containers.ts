@@ -1,0 +1,102 @@
+/** Kernels in containers: the suite of every kernel, and what is the engine's own. Run by kernel_*_test.ts. */
+import assert from "node:assert/strict";
+import type { RunningEngine } from "../helpers/engines.ts";
+import { KERNEL_IMAGE } from "../helpers/engines.ts";
+import { python } from "../helpers/need.ts";
+import { Jupyter, kernelSuite } from "./kernel_suite.ts";
+
+const PYTHON = "/usr/bin/python3";
+
+export async function containerSuite(
+  t: Deno.TestContext,
+  running: RunningEngine,
+  { uid }: { uid: number },
+): Promise<void> {
+  const { path } = running.endpoint;
+  // What a member of the engine's group has: the socket, and no more.
+  if (uid !== Deno.uid()) {
+    Deno.chmodSync(running.directory, 0o711);
+    Deno.chmodSync(path, 0o666);
+  }
+  const image = ["--image", KERNEL_IMAGE, "--host", `unix://${path}`];
+  const jupyter = await Jupyter.with({ uid, setup: [...image, "--python", PYTHON], socket: path });
+  const { home, work } = jupyter;
+  const play = (name: string, ...args: string[]) =>
+    jupyter.run([python, `${home}/kernel_kinds.py`, name, ...args]);
+
+  await kernelSuite((name, body) => t.step(name, body), jupyter);
+
+  await t.step("one whose files are partly hidden, on a copy, elsewhere", async () => {
+    await jupyter.run([
+      "sh",
+      "-ec",
+      `mkdir answers ${home}/data; echo 42 >answers/one; echo 1,2 >data.csv; echo 3 >kept; echo data >${home}/data/d`,
+    ]);
+    await jupyter.setup("hidden", [
+      ...[...image, "--python", PYTHON, "--copy-workdir", "--workdir", "/course"],
+      ...["--hide", "*.csv", "--hide", "answers", "--env", "COLOUR=blue", "--mount", `${home}/data:/data:ro`],
+    ]);
+    const code = `import os, pathlib
+there = lambda name: pathlib.Path(name).read_text().strip() if os.path.isfile(name) else None
+pathlib.Path('new').write_text('x')
+print(os.getcwd(), there('kept'), there('answers/one'), there('data.csv') or None, os.environ['COLOUR'])
+print(there('/data/d'), os.access('/data/d', os.W_OK), os.access('/data', os.W_OK))`;
+    const { stdout, stderr } = await play("hidden", code, "import time; time.sleep(600)");
+    const said = "/course 3 None None blue\ndata False False\n";
+    assert.deepEqual([stdout, stderr], [JSON.stringify([said, [], ""]) + "\n", ""]);
+    assert.throws(() => Deno.statSync(`${work}/new`), Deno.errors.NotFound);
+  });
+
+  await t.step("its privileges", async () => {
+    const code = `import os, re
+status = open('/proc/self/status').read()
+print(re.findall('(?:CapEff|CapBnd|NoNewPrivs):\\\\s*(\\\\S+)', status))
+def writes(path):
+    try:
+        open(path, 'w').close()
+        return True
+    except OSError:
+        return False
+print([path for path in ('/usr/x', '/etc/x', '/x', '/run/cordon-init', '/proc/1/mem', '/proc/sys/kernel/core_pattern') if writes(path)])`;
+    const { stdout, stderr } = await play("isolated", code, "import time; time.sleep(600)");
+    const none = "0000000000000000";
+    const said = `['${none}', '${none}', '1']\n[]\n`;
+    assert.deepEqual([stdout, stderr], [JSON.stringify([said, [], ""]) + "\n", ""]);
+  });
+
+  await t.step("beyond its limits", async () => {
+    await jupyter.setup("small", [...image, "--python", PYTHON, "--memory", "300m"]);
+    const grow = "x = bytearray(600 << 20)\nfor i in range(0, len(x), 4096): x[i] = 1";
+    const memory = await jupyter.run([python, `${home}/kernel_memory.py`, "small", grow]);
+    assert.equal(memory.stdout, '[137, "cordon: the memory limit ended the kernel\\n"]\n', memory.stderr);
+    await jupyter.setup("short", [...image, "--python", PYTHON, "--time", "4"]);
+    const wait = "import time; time.sleep(600)";
+    const time = await jupyter.run([python, `${home}/kernel_memory.py`, "short", wait]);
+    assert.equal(time.stdout, '[124, "cordon: the time limit ended the kernel\\n"]\n', time.stderr);
+  });
+
+  await t.step("a launch that cannot be", async () => {
+    await jupyter.setup("nothing", [
+      ...["--image", "cordon-test/none:1", "--pull", "never", "--host", `unix://${path}`, "--python", PYTHON],
+    ]);
+    await jupyter.setup("down", [
+      ...["--image", KERNEL_IMAGE, "--pull", "never", "--host", `unix://${home}/no.sock`, "--python", PYTHON],
+    ]);
+    await jupyter.setup("without", [...image, "--python", "/usr/bin/python4"]);
+    const cases: [string, number, RegExp][] = [
+      [
+        "nothing",
+        125,
+        /^cordon: image cordon-test\/none:1 is not on this engine\n.*never pulls.*\n\nhint: \w+ pull /,
+      ],
+      ["down", 125, /^cordon: Cannot connect to the engine at .*no\.sock.*\nThere is no such socket/],
+      ["without", 127, /^cordon: \/usr\/bin\/python4 is not found inside the sandbox\n/],
+    ];
+    for (const [name, status, said] of cases) {
+      const { stdout } = await jupyter.run([python, `${home}/kernel_refused.py`, name]);
+      const [code, stderr] = JSON.parse(stdout) as [number, string];
+      assert.equal(code, status, stderr);
+      assert.match(stderr, said);
+    }
+  });
+}

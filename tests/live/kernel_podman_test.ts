@@ -1,0 +1,13 @@
+/** Kernels in containers of a real Podman. */
+import { addKernelImage, podmanNeeds, startPodman } from "../helpers/engines.ts";
+import { program, test } from "../helpers/need.ts";
+import { containerSuite } from "./kernel_containers.ts";
+import { kernelNeeds } from "./kernel_suite.ts";
+
+const needs = [...podmanNeeds, ...kernelNeeds, program("dpkg-query")];
+
+test("kernels in Podman [root]", { needs }, async (t) => {
+  await using podman = await startPodman();
+  await addKernelImage(podman.engine);
+  await containerSuite(t, podman, { uid: 0 });
+});
