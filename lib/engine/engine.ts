@@ -8,4 +8,35 @@ export interface Engine {
   unsupported(spec: Spec): string[];
   /** This process becomes the sandbox. Throws {@link CordonError} when it cannot be set up. */
   exec(spec: Spec, host: Host): never;
+  /**
+   * Runs it beside this process, for a daemon. When this process ends, so does the sandbox. Resolves when nothing is
+   * left inside and all output was delivered.
+   * @throws CordonError when it cannot be started
+   */
+  run(spec: Spec, host: Host, streams: Streams): Promise<Result>;
+}
+
+export interface Streams {
+  /** All that stdin gives; empty when absent. */
+  stdin?: Uint8Array;
+  /** Called with each piece of output. The next piece is read when it has resolved; the target waits meanwhile. */
+  stdout(chunk: Uint8Array): void | Promise<void>;
+  stderr(chunk: Uint8Array): void | Promise<void>;
+  /** Ends all that is inside, at once. */
+  signal?: AbortSignal;
+}
+
+/** How a run ended. Times in milliseconds. */
+export interface Result {
+  /** `aborted`: by {@link Streams.signal}. `cordon`: the sandbox could not be made; stderr has the reason. */
+  reason: "exited" | "signaled" | "timeout" | "memory" | "output" | "cordon" | "aborted";
+  /** Null unless it exited. */
+  exitCode: number | null;
+  /** Number of the signal that ended it; null unless one did. */
+  signal: number | null;
+  wallMs: number;
+  /** Processor time of everything inside; 0 when aborted, where nobody is left to tell. */
+  userMs: number;
+  systemMs: number;
+  maxRssBytes: number;
 }

@@ -24,29 +24,17 @@ export function become(image: Uint8Array<ArrayBuffer>): never {
 
 /** Starts an image beside this process, with no input and no output. It inherits what is not close-on-exec. */
 export function startBeside(image: Uint8Array<ArrayBuffer>): void {
-  beside(image, (path) => {
-    new Deno.Command(path, { stdin: "null", stdout: "null", stderr: "null", clearEnv: true }).spawn().unref();
-  });
+  startImage(image, { stdin: "null", stdout: "null", stderr: "null", clearEnv: true }).unref();
 }
 
-/** Runs an image beside this process to its end. Without input; its output is dropped, what it says is given back. */
-export function runBeside(image: Uint8Array<ArrayBuffer>): { status: number; said: string } {
-  return beside(image, (path) => {
-    const command = new Deno.Command(path, {
-      stdin: "null",
-      stdout: "null",
-      stderr: "piped",
-      clearEnv: true,
-    });
-    const { code, stderr } = command.outputSync();
-    return { status: code, said: new TextDecoder().decode(stderr) };
-  });
-}
-
-function beside<T>(image: Uint8Array<ArrayBuffer>, start: (path: string) => T): T {
+/** Starts an image beside this process. */
+export function startImage(
+  image: Uint8Array<ArrayBuffer>,
+  options: Omit<Deno.CommandOptions, "args">,
+): Deno.ChildProcess {
   const fd = memoryFile(image) ?? unlinkedFile(image);
   try {
-    return start(`/proc/self/fd/${fd}`);
+    return new Deno.Command(`/proc/self/fd/${fd}`, options).spawn();
   } finally {
     libc().close(fd);
   }

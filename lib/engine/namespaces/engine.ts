@@ -20,6 +20,7 @@ import { type LimitPlan, needsCgroups, planLimits } from "./limits.ts";
 import { networkFacts, planNetwork } from "./network.ts";
 import { resultPlan } from "./result.ts";
 import { planRoot } from "./root.ts";
+import { runBeside } from "./run.ts";
 import { defaultFilter } from "./seccomp.ts";
 import type { Step } from "./steps.ts";
 
@@ -49,6 +50,29 @@ export const namespaces: Engine = {
       if (cgroup) removeCgroup(cgroup);
       throw error;
     }
+  },
+
+  run(spec, host, streams) {
+    let cgroup: Cgroup | undefined;
+    return runBeside(spec, {
+      host,
+      streams,
+      maker: {
+        image(spec) {
+          const limits = limitsOf(spec, host);
+          if (limits.reexec) {
+            throw new CordonError("a limit needs a control group that this process does not have", {
+              why: "it is running already, and cannot start again inside one for a single execution",
+            });
+          }
+          if (limits.cgroup) cgroup = createCgroup(limits.cgroup);
+          return writeImage(sandboxProgram(plan(spec, host, { limits, cgroup })));
+        },
+        cleanUp() {
+          if (cgroup) removeCgroup(cgroup);
+        },
+      },
+    });
   },
 };
 

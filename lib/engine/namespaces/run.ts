@@ -1,0 +1,115 @@
+/** Runs a sandbox's image beside this process and reads how it ended. */
+import { CordonError } from "../../errors.ts";
+import { realCgroupSystem } from "../../host/cgroups.ts";
+import type { Host } from "../../host/host.ts";
+import { startImage } from "../../shim/run.ts";
+import type { Spec } from "../../spec/spec.ts";
+import type { Result, Streams } from "../engine.ts";
+import { groupName } from "./cgroup_sweep.ts";
+
+/** Makes the image for a Spec, and does away with what it made for it. */
+export interface Maker {
+  image(spec: Spec): Uint8Array<ArrayBuffer>;
+  /** Removes what is left of it: a monitor that ends by itself leaves nothing. */
+  cleanUp(): void;
+}
+
+/** See {@link Engine.run}. The result passes through a file that the monitor holds by its directory. */
+export async function runBeside(
+  spec: Spec,
+  { host, maker, streams }: { host: Host; maker: Maker; streams: Streams },
+): Promise<Result> {
+  // Not makeTempDir: by this name `cordon kernel gc` tells that its maker is dead.
+  const parent = host.env["XDG_RUNTIME_DIR"] || host.env["TMPDIR"] || "/tmp";
+  const directory = `${parent}/${groupName(realCgroupSystem)}`;
+  Deno.mkdirSync(directory, { mode: 0o700 });
+  try {
+    const path = `${directory}/result`;
+    const image = maker.image({ ...spec, result: { path }, endWithParent: Deno.pid, rawStdio: true });
+    const started = performance.now();
+    if (!streams.signal?.aborted) await toItsEnd(image, streams);
+    return readResult(path) ?? absent(streams, performance.now() - started);
+  } finally {
+    maker.cleanUp();
+    Deno.removeSync(directory, { recursive: true });
+  }
+}
+
+async function toItsEnd(image: Uint8Array<ArrayBuffer>, streams: Streams): Promise<void> {
+  const child = startImage(image, {
+    stdin: streams.stdin ? "piped" : "null",
+    stdout: "piped",
+    stderr: "piped",
+    clearEnv: true,
+  });
+  // Init sees the end of the monitor's pipe and takes everything inside along.
+  const end = () => killed(child);
+  streams.signal?.addEventListener("abort", end);
+  const parts = [
+    child.status,
+    streams.stdin && feed(child.stdin, streams.stdin),
+    deliver(child.stdout, (chunk) => streams.stdout(chunk)),
+    deliver(child.stderr, (chunk) => streams.stderr(chunk)),
+  ];
+  try {
+    await Promise.all(parts);
+  } catch (error) {
+    // A sink that fails must not leave the sandbox running.
+    end();
+    await Promise.allSettled(parts);
+    throw error;
+  } finally {
+    streams.signal?.removeEventListener("abort", end);
+  }
+}
+
+function killed(child: Deno.ChildProcess): void {
+  try {
+    child.kill("SIGKILL");
+  } catch (error) {
+    // Deno says TypeError of a child it has waited for.
+    if (!(error instanceof TypeError || error instanceof Deno.errors.NotFound)) throw error;
+  }
+}
+
+async function feed(to: WritableStream<Uint8Array>, bytes?: Uint8Array): Promise<void> {
+  const writer = to.getWriter();
+  try {
+    if (bytes) await writer.write(bytes);
+    await writer.close();
+  } catch (error) {
+    // A program may end without reading its input. The error of a late write is told by `closed` alone.
+    const why = await writer.closed.then(() => error, (stored) => stored);
+    if (!(why instanceof Deno.errors.BrokenPipe)) throw why;
+  }
+}
+
+async function deliver(
+  from: ReadableStream<Uint8Array>,
+  sink: (chunk: Uint8Array) => void | Promise<void>,
+): Promise<void> {
+  for await (const chunk of from) await sink(chunk);
+}
+
+function readResult(path: string): Result | undefined {
+  try {
+    const { reason, exitCode, signal, wallMs, userMs, systemMs, maxRssBytes } = JSON.parse(
+      Deno.readTextFileSync(path),
+    ) as Result;
+    return { reason, exitCode, signal, wallMs, userMs, systemMs, maxRssBytes };
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
+}
+
+/** What there is to say when the monitor wrote nothing. */
+function absent({ signal }: Streams, milliseconds: number): Result {
+  if (!signal?.aborted) {
+    throw new CordonError("the sandbox ended without a result", {
+      why: "its monitor was killed from outside, or failed before it could write one",
+    });
+  }
+  const wallMs = Math.round(milliseconds);
+  return { reason: "aborted", exitCode: null, signal: null, wallMs, userMs: 0, systemMs: 0, maxRssBytes: 0 };
+}
