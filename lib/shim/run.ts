@@ -24,17 +24,37 @@ export function become(image: Uint8Array<ArrayBuffer>): never {
 
 /** Starts an image beside this process, with no input and no output. It inherits what is not close-on-exec. */
 export function startBeside(image: Uint8Array<ArrayBuffer>): void {
-  startImage(image, { stdin: "null", stdout: "null", stderr: "null", clearEnv: true }).unref();
+  beside(image, (path) => {
+    new Deno.Command(path, { stdin: "null", stdout: "null", stderr: "null", clearEnv: true }).spawn().unref();
+  });
 }
 
-/** Starts an image beside this process. */
+/** Runs an image beside this process to its end. Without input; its output is dropped, what it says is given back. */
+export function runBeside(image: Uint8Array<ArrayBuffer>): { status: number; said: string } {
+  return beside(image, (path) => {
+    const command = new Deno.Command(path, {
+      stdin: "null",
+      stdout: "null",
+      stderr: "piped",
+      clearEnv: true,
+    });
+    const { code, stderr } = command.outputSync();
+    return { status: code, said: new TextDecoder().decode(stderr) };
+  });
+}
+
+/** Starts an image beside this process, with the streams that the options say. */
 export function startImage(
   image: Uint8Array<ArrayBuffer>,
   options: Omit<Deno.CommandOptions, "args">,
 ): Deno.ChildProcess {
+  return beside(image, (path) => new Deno.Command(path, options).spawn());
+}
+
+function beside<T>(image: Uint8Array<ArrayBuffer>, start: (path: string) => T): T {
   const fd = memoryFile(image) ?? unlinkedFile(image);
   try {
-    return new Deno.Command(`/proc/self/fd/${fd}`, options).spawn();
+    return start(`/proc/self/fd/${fd}`);
   } finally {
     libc().close(fd);
   }
