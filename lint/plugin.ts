@@ -2,6 +2,7 @@
  * The house rules that a reader cannot be asked to check: which folder may import which, and which folder may talk
  * to the network or to foreign code. tests/, bench/ and lint/ are free of them.
  */
+import { SYSCALLS } from "../ffi/syscalls.ts";
 
 /** What each layer may import. `main.ts` → `cmd/` → `lib/` → `ffi/`, one way. */
 const MAY_IMPORT: Record<string, readonly string[]> = {
@@ -158,6 +159,39 @@ const networkModules: Deno.lint.Rule = {
   },
 };
 
+/** An integer literal of at least `least` and below `end`. */
+function isInteger(node: Deno.lint.Node | null, { least = 0, end = Infinity } = {}): boolean {
+  if (node?.type !== "Literal" || typeof node.value !== "number") return false;
+  return Number.isInteger(node.value) && node.value >= least && node.value < end;
+}
+
+/** Shorter lists of bytes are something else: a file's signature, an address. */
+const CODE_BYTES = 8;
+
+/** Tables of system call numbers, and machine code written as bytes. */
+const numbersAndCode: Deno.lint.Rule = {
+  create(context) {
+    const file = covered(context.filename);
+    if (file === undefined || within(file, ["ffi"])) return {};
+    return {
+      Property(node) {
+        const { key, value } = node;
+        const name = key.type === "Identifier" ? key.name : key.type === "Literal" ? String(key.value) : "";
+        if (!Object.hasOwn(SYSCALLS, name) || value.type !== "ArrayExpression") return;
+        if (value.elements.length !== 2 || !value.elements.every((number) => isInteger(number))) return;
+        context.report({ node, message: `${name}: numbers of system calls belong in ffi/syscalls.ts` });
+      },
+      ArrayExpression(node) {
+        if (node.elements.length < CODE_BYTES) return;
+        if (!node.elements.every((byte) => isInteger(byte, { end: 256 }))) return;
+        const hexadecimal = node.elements.filter((byte) => byte?.type === "Literal" && /^0x/i.test(byte.raw));
+        if (2 * hexadecimal.length < node.elements.length) return;
+        context.report({ node, message: "machine code belongs in ffi" });
+      },
+    };
+  },
+};
+
 export default {
   name: "cordon",
   rules: {
@@ -172,6 +206,7 @@ export default {
       message: "listening belongs in lib/serve",
     }),
     "network-modules": networkModules,
+    "numbers-and-code-only-in-ffi": numbersAndCode,
     "foreign-code-only-in-ffi": reserved(["ffi"], {
       names: (name) => FOREIGN.test(name),
       message: "dlopen, pointers and callbacks of foreign code belong in ffi",

@@ -88,6 +88,22 @@ const CASES: Case[] = [
     right: ["libc.dlopen(1);"],
     home: "ffi/libc.ts",
   },
+  {
+    rule: "numbers-and-code-only-in-ffi",
+    file: "lib/shim/image.ts",
+    wrong: [
+      "const numbers = { close: [3, 57] };",
+      'const numbers = { "execve": [59, 221] };',
+      "const code = [0x48, 0x31, 0xff, 0x6a, 0x3c, 0x58, 0x0f, 0x05];",
+      "Uint8Array.from([0x0f, 0x05, 0x90, 0x90, 72, 49, 0xc0, 0xc3]);",
+    ],
+    right: [
+      "const pipe = { read: 3, write: 4 };",
+      "const sizes = [1, 2, 3, 4, 5, 6, 7, 8];",
+      "const elf = [0x7f, 0x45, 0x4c, 0x46];",
+    ],
+    home: "ffi/syscalls.ts",
+  },
 ];
 
 for (const [index, { rule, file, wrong, right = [], home }] of CASES.entries()) {
