@@ -64,7 +64,7 @@ export function helperFor(mode: NetworkMode, host: Host): { helper?: HelperPlan;
   }
   const why = [...new Set(reasons)].join(", ");
   if (mode === "auto") {
-    return { note: `no outbound network: ${why}; only what --allow names, and the Hub, can be reached` };
+    return { note: `no outbound network: ${why}; only what is allowed by name can be reached` };
   }
   const missing = STACKS.find((stack) => stack.mode === mode)!;
   throw new CordonError(`--network ${mode} cannot be had`, {
