@@ -170,6 +170,8 @@ def table(rows):
             lines.append((name, f"{without['left']} left", f"{isolated['left']} left"))
         elif name == "change the teacher's ~/.bashrc":
             lines.append((name, *("changed" if row["bashrc"] else "not changed" for row in (without, isolated))))
+        elif name == "write into the course":
+            lines.append((name, *("done" if row["course"] else "nothing" for row in (without, isolated))))
         else:
             lines.append((name, *(row["got"].get(name) or "nothing" for row in (without, isolated))))
     lines.append(("", "", ""))
