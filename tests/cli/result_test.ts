@@ -66,6 +66,17 @@ everyone("timeout", async (p) => {
   assert.deepEqual(result.limits["wallSeconds"], { value: 0.2, by: "timer" });
 });
 
+everyone("timeout: what the killed processes used is counted", async (p) => {
+  const { result } = await resultOf(p, [
+    "--time",
+    "0.5",
+    ...SH("(while :; do :; done) & while :; do :; done"),
+  ]);
+  assert.equal(result.reason, "timeout");
+  assert.ok(result.userMs + result.systemMs > 20, JSON.stringify(result));
+  assert.ok(result.maxRssBytes > 2 ** 19, JSON.stringify(result));
+});
+
 everyone("output", async (p) => {
   const { code, stdout, result } = await resultOf(p, ["--output", "1000", ...SH("yes")]);
   assert.deepEqual([code, stdout.length], [137, 1000]);

@@ -161,6 +161,11 @@ function serve(s: Shared, target: Slot, { polled, signals }: Watched): void {
     p.set(kind, REPORT.timeout);
     p.set(status, 0);
     send();
+    // Who is waited for counts in the result; what dies with init does not.
+    p.sys("kill", [-1, SIG.KILL], { fail: "ignore" });
+    const reaped = p.label("all reaped");
+    p.loop(() => p.sys("wait4", [-1, 0, 0, 0], { fail: reaped }));
+    p.place(reaped);
     p.exit(EXIT.timeout);
 
     p.place(children);

@@ -103,15 +103,20 @@ Deno.test("the wall clock is set as asked, to the nanosecond, and its end is rep
     const [seconds, whole, nano] of [[1, 1, 0], [0.25, 0, 250_000_000], [3600.5, 3600, 500_000_000]] as const
   ) {
     let set: bigint[] = [];
+    const left = [TARGET, 3];
     const life = live(() => [timer], {
       changes: { wallSeconds: seconds },
       kernel: {
         timerfd_settime: (call) => void (set = [0, 8, 16, 24].map((offset) => call.word(2, offset))),
+        wait4: () => left.shift() ?? ECHILD,
       },
     });
     assert.deepEqual(set, [0n, 0n, BigInt(whole), BigInt(nano)]);
     assert.deepEqual(reported(life), [[REPORT.timeout, 0]]);
     assert.deepEqual(life.init.end, { exit: 124 });
+    // Everybody is killed and waited for, so that the result counts what they used.
+    assert.deepEqual(life.init.named("kill").map((call) => call.line), ["kill(-1, 9)"]);
+    assert.deepEqual(left, []);
   }
   assert.deepEqual(ordinary().init.named("timerfd_create"), []);
 });
