@@ -10,6 +10,7 @@ import { kernelList } from "./kernel-list.options.ts";
 import { kernelRemove } from "./kernel-remove.options.ts";
 import { kernelSetup } from "./kernel-setup.options.ts";
 import { portwrap } from "./portwrap.options.ts";
+import { serve } from "./serve.options.ts";
 import { run } from "./run.options.ts";
 
 export const registry: Registry = {
@@ -22,6 +23,7 @@ export const registry: Registry = {
     kernelGc,
     kernelEnd,
     portwrap,
+    serve,
     run,
     doctor,
     completions,
