@@ -27,6 +27,7 @@ export interface PortwrapOptions {
   open: string[];
   /** In the order typed. */
   mounts: ({ list: string } | { json: string })[];
+  /** `tmpBytes` is 0 where nothing is said. */
   limits: Limits;
   result?: { fd: number } | { path: string };
   verbose: boolean;
@@ -58,7 +59,7 @@ export function readPortwrap(parsed: Parsed): PortwrapOptions {
     ...readAllowed(parsed),
     open: parsed.all("open").map((text) => parseOpen(text)),
     mounts: readMounts(parsed),
-    limits: readLimits(parsed),
+    limits: readLimits(parsed, { tmpBytes: 0 }),
     ...(result !== undefined && { result: parseFdOrFile("--result", result) }),
     verbose: parsed.flag("verbose"),
     ...(install !== undefined && { install: parsePath("--install-batchspawner", install) }),

@@ -120,6 +120,14 @@ const RUNNING: OptionSpec[] = [
   { long: "explain", group: "Running", description: "Print what would be done, in full, and do nothing" },
 ];
 
+const LIMITS: OptionSpec[] = LIMIT_OPTIONS.map((option) =>
+  option.long !== "tmp-size" ? option : {
+    ...option,
+    default: "half of the machine's memory",
+    description: "Size of /dev/shm and of the other directories that are the session's own, each",
+  }
+);
+
 export const PORTWRAP_TABLE: CommandTable = {
   name: "portwrap",
   summary: "Run a server whose one port is reachable and nothing else of it: no root",
@@ -150,7 +158,7 @@ export const PORTWRAP_TABLE: CommandTable = {
       command: "cordon portwrap --batchspawner -- jupyterhub-singleuser",
     },
   ],
-  options: [...PORTS, ...NETWORK, ...HUB, ...FILES, ...LIMIT_OPTIONS, ...RUNNING],
+  options: [...PORTS, ...NETWORK, ...HUB, ...FILES, ...LIMITS, ...RUNNING],
   operands: [
     { name: "PROG", description: "The program to run", complete: "command" },
     { name: "ARG", description: "Its arguments", variadic: true, complete: "file" },

@@ -172,13 +172,18 @@ export function portwrapSpec(options: PortwrapOptions, { host, wiring, ports }: 
         ]),
       ],
     },
-    limits: options.limits,
+    limits: { ...options.limits, tmpBytes: options.limits.tmpBytes || halfOfMemory() },
     keepFds: [],
     rawStdio: true,
     nested: false,
     ...(options.result && { result: resultPlace(options.result, cwd) }),
     verbose: options.verbose,
   };
+}
+
+/** What a tmpfs has when nothing is said: tmpfs(5). */
+function halfOfMemory(): number {
+  return Math.floor(Deno.systemMemoryInfo().total / 2);
 }
 
 function resultPlace(to: NonNullable<PortwrapOptions["result"]>, cwd: string): NonNullable<Spec["result"]> {
