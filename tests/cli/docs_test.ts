@@ -6,7 +6,7 @@
 import assert from "node:assert/strict";
 import { ISOLATE_TABLE } from "../../cmd/isolate.table.ts";
 import { executable } from "../helpers/binary.ts";
-import { ordinaryUser, program, test, userns } from "../helpers/need.ts";
+import { ordinaryUser, program, python, pythonModule, test, userns } from "../helpers/need.ts";
 import { baseEnv, run } from "../helpers/run.ts";
 import { asUserArgv, ordinaryTmp, ordinaryUid } from "../helpers/user.ts";
 
@@ -43,6 +43,11 @@ function blocks(document: string): Block[] {
   return found;
 }
 
+/** Python modules that a document wants on the reader's machine: it begins with a comment `needs: NAME…`. */
+function modulesFor(document: string): string[] {
+  return /^<!-- needs: (.+) -->/.exec(read(document))?.[1]?.split(" ") ?? [];
+}
+
 /** What the reader sees: a user ada with uid 1000, at home in /home/ada. */
 function asWritten(text: string, home: string): string {
   return text.replaceAll(home, "/home/ada").replaceAll(`${ordinaryUid}`, "1000").replaceAll(
@@ -58,15 +63,17 @@ function pattern(output: string): RegExp {
 for (const document of DOCUMENTS) {
   const all = blocks(document);
   if (!all.some(({ info }) => info === "sh")) continue;
+  const modules = modulesFor(document);
   test(`${document}: its commands do what it says`, {
-    needs: [ordinaryUser, userns, program("python3"), program("hostname")],
+    needs: [ordinaryUser, userns, program("python3"), program("hostname"), ...modules.map(pythonModule)],
   }, async () => {
     const home = ordinaryTmp();
     const work = `${home}/work`;
     const prepare =
       `mkdir -p work/build .local/bin && ln -s "$1" work/cordon && ln -s "$1" work/build/cordon &&
       ln -s "$1" .local/bin/cordon`;
-    const env = { ...baseEnv(home), PATH: `${home}/.local/bin:${baseEnv(home)["PATH"]}`, USER: "ada" };
+    const bin = modules.length > 0 ? `${python.replace(/\/python$/, "")}:` : "";
+    const env = { ...baseEnv(home), PATH: `${home}/.local/bin:${bin}${baseEnv(home)["PATH"]}`, USER: "ada" };
     const made = await run(asUserArgv(["sh", "-euc", prepare, "sh", executable()]), { cwd: home, env });
     assert.equal(made.code, 0, made.stderr);
     for (const [index, block] of all.entries()) {
