@@ -11,11 +11,12 @@ import subprocess
 import sys
 import tarfile
 from importlib.metadata import PackageNotFoundError, distribution
+from importlib.util import cache_from_source
 from pathlib import Path
 
 DEBIAN = ["python3", "python3-distutils", "bash", "dash", "coreutils", "libc-bin", "base-files", "libstdc++6", "zlib1g"]
 PYTHON = ["ipykernel", "matplotlib"]
-LEFT_OUT = re.compile(r"/usr/share/(doc|man|locale|info|lintian|bug)/|/tests?/|/__pycache__/")
+LEFT_OUT = re.compile(r"/usr/share/(doc|man|locale|info|lintian|bug)/|/tests?/")
 PACKAGES = "usr/local/lib/python{}.{}/dist-packages".format(*sys.version_info)
 
 FILES = {
@@ -92,6 +93,10 @@ def main(out):
             if not path.startswith(("/etc/passwd", "/etc/group", "/var", "/boot")):
                 parent = os.path.realpath(os.path.dirname(path))
                 add(path, os.path.join(parent, os.path.basename(path)).lstrip("/"))
+                if path.endswith(".py"):
+                    # Compiled when the package was installed, and not among its files. Inside nothing can be written.
+                    compiled = cache_from_source(os.path.join(parent, os.path.basename(path)))
+                    add(compiled, compiled.lstrip("/"))
         for path, name in python_files():
             add(path, name)
         add("/etc/ld.so.cache", "etc/ld.so.cache")
