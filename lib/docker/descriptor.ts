@@ -7,7 +7,7 @@ import { errnoText } from "../../ffi/errno.ts";
 import { lastErrno, libc } from "../../ffi/libc.ts";
 import { sockets } from "../../ffi/sockets.ts";
 import { encodeOs } from "../host/bytes.ts";
-import { EngineError } from "./errors.ts";
+import { EngineError, messageOf, statusError } from "./errors.ts";
 import type { Engine } from "./system.ts";
 
 export interface AttachedDescriptor {
@@ -42,20 +42,24 @@ export function attachDescriptor(engine: Engine, id: string): AttachedDescriptor
   }
   const buffer = new Uint8Array(MOST_HEAD);
   let length = 0;
-  for (;;) {
+  const more = () => {
     const n = Number(libc().read(fd, buffer.subarray(length), BigInt(buffer.length - length)));
-    if (n <= 0) throw new EngineError(`Cannot ${what}: the engine closed the connection`);
-    length += n;
-    const text = new TextDecoder("latin1").decode(buffer.subarray(0, length));
-    const end = text.indexOf("\r\n\r\n");
-    if (end < 0 && length < buffer.length) continue;
-    const status = /^HTTP\/1\.[01] (\d{3})/.exec(text)?.[1];
-    if (end < 0 || (status !== "101" && status !== "200")) {
-      libc().close(fd);
-      throw new EngineError(`Cannot ${what}`, { why: `The engine answered ${text.split("\r\n", 1)[0]}` });
-    }
-    return { fd, early: buffer.slice(end + 4, length) };
+    length += Math.max(n, 0);
+    return n > 0;
+  };
+  const text = () => new TextDecoder("latin1").decode(buffer.subarray(0, length));
+  let end = -1;
+  while (end < 0) {
+    if (!more()) throw new EngineError(`Cannot ${what}: the engine closed the connection`);
+    end = text().indexOf("\r\n\r\n");
   }
+  const status = Number(/^HTTP\/1\.[01] (\d{3})/.exec(text())?.[1]);
+  if (status === 101 || status === 200) return { fd, early: buffer.slice(end + 4, length) };
+  const size = Number(/^content-length: *(\d+)/im.exec(text().slice(0, end))?.[1] ?? 0);
+  while (length < Math.min(end + 4 + size, buffer.length) && more());
+  libc().close(fd);
+  const body = new TextDecoder().decode(buffer.subarray(end + 4, length));
+  throw statusError(what, { status, engineMessage: messageOf(body) });
 }
 
 function connected(path: string, what: string): number {

@@ -10,6 +10,7 @@ import { importImage } from "../../lib/docker/images.ts";
 import { type Engine, openEngine } from "../../lib/docker/system.ts";
 import { type TarEntry, writeTar } from "../../lib/docker/tar.ts";
 import { type Need, program, python, root } from "./need.ts";
+import { asUserArgv, ordinaryUid } from "./user.ts";
 
 /** Name of the image every engine here has: busybox with its usual commands, 2 MB. */
 export const IMAGE = "cordon-test/busybox:1";
@@ -71,8 +72,13 @@ export async function startDocker(options: { args?: string[] } = {}): Promise<Ru
   });
 }
 
-/** Starts `podman system service` with {@link IMAGE}. Its containers have no network and modest limits by default. */
-export async function startPodman(options: { insecure?: string[] } = {}): Promise<RunningEngine> {
+/**
+ * Starts `podman system service` with {@link IMAGE}. Its containers have no network and modest limits by default.
+ * `rootless`: as the ordinary user of helpers/user.ts.
+ */
+export async function startPodman(
+  options: { insecure?: string[]; rootless?: boolean } = {},
+): Promise<RunningEngine> {
   return await start("podman", async (directory) => {
     const { success: hasRunc } = await new Deno.Command("sh", {
       args: ["-c", "command -v runc"],
@@ -106,7 +112,14 @@ export async function startPodman(options: { insecure?: string[] } = {}): Promis
       ...["--tmpdir", join(directory, "tmp"), "--storage-driver", "overlay"],
       ...["system", "service", "--time", "0", `unix://${join(directory, "engine.sock")}`],
     ];
-    return [{ argv, env: { CONTAINERS_CONF: containersConf, CONTAINERS_REGISTRIES_CONF: registries } }];
+    const env = { CONTAINERS_CONF: containersConf, CONTAINERS_REGISTRIES_CONF: registries };
+    if (!options.rootless) return [{ argv, env }];
+    for (const path of [directory, join(directory, "home"), join(directory, "runtime")]) {
+      await Deno.mkdir(path, { recursive: true, mode: 0o700 });
+      await Deno.chown(path, ordinaryUid, ordinaryUid);
+    }
+    const own = { HOME: join(directory, "home"), XDG_RUNTIME_DIR: join(directory, "runtime") };
+    return [{ argv: asUserArgv(argv), env: { ...env, ...own } }];
   });
 }
 

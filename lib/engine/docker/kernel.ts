@@ -6,11 +6,14 @@ import type { Engine } from "../../docker/system.ts";
 import {
   type ContainerConfig,
   createContainer,
+  inspectContainer,
   removeContainer,
+  short,
   startContainer,
 } from "../../docker/containers.ts";
-import { attachDescriptor } from "../../docker/descriptor.ts";
-import { NotFoundError } from "../../docker/errors.ts";
+import { attachDescriptor, type AttachedDescriptor } from "../../docker/descriptor.ts";
+import { EngineError, NotFoundError } from "../../docker/errors.ts";
+import { startError } from "../../docker/starterror.ts";
 import { inspectImage } from "../../docker/images.ts";
 import { info, isRootless } from "../../docker/system.ts";
 import { CordonError } from "../../errors.ts";
@@ -80,9 +83,8 @@ export async function execContainerKernel(
   });
   kernel.keeper.created();
   try {
-    refuseDroppedLimits(kernel, Warnings ?? []);
-    const { fd, early } = attachDescriptor(engine, id);
-    await startContainer(engine, id);
+    await refuseDroppedLimits(engine, kernel, { id, warnings: Warnings ?? [] });
+    const { fd, early } = await attachAndStart(engine, id);
     const result = kernel.result
       ? ["--result", "fd" in kernel.result ? `fd:${kernel.result.fd}` : kernel.result.path]
       : [];
@@ -99,6 +101,17 @@ export async function execContainerKernel(
   } catch (error) {
     await removeContainer(engine, id, { force: true });
     throw error;
+  }
+}
+
+/** Podman finds out at the attach what cannot be started. */
+async function attachAndStart(engine: Engine, id: string): Promise<AttachedDescriptor> {
+  try {
+    const attached = attachDescriptor(engine, id);
+    await startContainer(engine, id);
+    return attached;
+  } catch (error) {
+    throw error instanceof EngineError ? startError(error, short(id)) : error;
   }
 }
 
@@ -227,14 +240,29 @@ function gpuRequest(spec: string): Record<string, unknown> {
   });
 }
 
-/** An engine may leave out a limit and only warn. Isolation never degrades silently. */
-function refuseDroppedLimits(kernel: ContainerKernel, warnings: string[]): void {
-  const asked = kernel.limits.memoryBytes !== undefined || kernel.limits.pids !== undefined ||
-    kernel.limits.cpus !== undefined;
-  const dropped = warnings.find((warning) =>
-    /(limit|memory|pids|cpu).*(discard|not|unsupported)/i.test(warning)
+/** An engine may leave out a limit with a warning, or without a word. Isolation never degrades silently. */
+async function refuseDroppedLimits(
+  engine: Engine,
+  { limits }: ContainerKernel,
+  { id, warnings }: { id: string; warnings: string[] },
+): Promise<void> {
+  const asked = { memory: limits.memoryBytes, pids: limits.pids, cpus: limits.cpus };
+  if (Object.values(asked).every((limit) => limit === undefined)) return;
+  const warned = warnings.find((warning) =>
+    /(limit|memory|pids|cpu).*(discard|not|unsupported)/i.test(warning) && !/swap/i.test(warning)
   );
-  if (asked && dropped && !/swap/i.test(dropped)) {
-    throw new CordonError("the engine does not enforce a limit that was asked for", { why: dropped });
-  }
+  const { HostConfig } = await inspectContainer(engine, id);
+  // What Podman made of NanoCpus stands in the quota.
+  const held = {
+    memory: HostConfig["Memory"],
+    pids: HostConfig["PidsLimit"],
+    cpus: HostConfig["NanoCpus"] || HostConfig["CpuQuota"],
+  };
+  const dropped = Object.entries(asked).find(([name, limit]) =>
+    limit !== undefined && !held[name as keyof typeof held]
+  );
+  if (!warned && !dropped) return;
+  throw new CordonError("the engine does not enforce a limit that was asked for", {
+    why: warned ?? `--${dropped?.[0]} has no effect there (a rootless engine needs cgroup v2 for it)`,
+  });
 }
