@@ -4,6 +4,7 @@
  * are not run and begin with a comment that says why.
  */
 import assert from "node:assert/strict";
+import { parse as parseToml } from "smol-toml";
 import { ISOLATE_TABLE } from "../../cmd/isolate.table.ts";
 import { executable } from "../helpers/binary.ts";
 import { ordinaryUser, program, python, pythonModule, test, userns } from "../helpers/need.ts";
@@ -17,6 +18,8 @@ const DOCUMENTS = [
     name.endsWith(".md")
   ).sort(),
 ];
+
+const INFOS = ["sh", "sh no-test", "output", "json", "python", "toml", "ini", "nginx"];
 
 function read(path: string): string {
   return Deno.readTextFileSync(CHECKOUT + path);
@@ -98,8 +101,19 @@ for (const document of DOCUMENTS) {
 Deno.test("documents: commands that are not run say why, and there are no other kinds of block", () => {
   for (const document of DOCUMENTS) {
     for (const { info, text, line } of blocks(document)) {
-      assert.ok(["sh", "sh no-test", "output", "json"].includes(info), `${document}:${line}: ${info}`);
+      assert.ok(INFOS.includes(info), `${document}:${line}: ${info}`);
       if (info === "sh no-test") assert.match(text, /^# /, `${document}:${line}`);
+      if (info === "toml") assert.doesNotThrow(() => parseToml(text), `${document}:${line}`);
+    }
+  }
+});
+
+test("documents: what is Python can be read by Python", { needs: [program("python3")] }, async () => {
+  for (const document of DOCUMENTS) {
+    for (const { text, line } of blocks(document).filter(({ info }) => info === "python")) {
+      const compiles = ["python3", "-c", "import sys; compile(sys.stdin.read(), 'block', 'exec')"];
+      const { code, stderr } = await run(compiles, { stdin: text });
+      assert.equal(code, 0, `${document}:${line}: ${stderr}`);
     }
   }
 });
