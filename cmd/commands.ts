@@ -1,6 +1,7 @@
 /** Everything this executable answers to: a new command or old name is one line here. */
 import type { Registry } from "../lib/cli/command.ts";
 import { completions, help, man } from "./about.options.ts";
+import { configCheck, configPath, configShow } from "./config.options.ts";
 import { doctor } from "./doctor.options.ts";
 import { isolate } from "./isolate.options.ts";
 import { kernelEnd } from "./kernel-end.options.ts";
@@ -25,6 +26,9 @@ export const registry: Registry = {
     portwrap,
     serve,
     run,
+    configShow,
+    configCheck,
+    configPath,
     doctor,
     completions,
     man,

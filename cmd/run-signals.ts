@@ -28,6 +28,25 @@ export class Interrupted extends Error {
   }
 }
 
+/** While it lasts, a signal that asks us to end aborts instead of ending the process. */
+export class Interruption implements Disposable {
+  readonly #abort = new AbortController();
+  readonly #handlers = ENDING.map((name) => [name, () => this.#abort.abort(new Interrupted(name))] as const);
+
+  constructor() {
+    for (const [name, handler] of this.#handlers) Deno.addSignalListener(name, handler);
+  }
+
+  /** Aborts with {@link Interrupted}. */
+  get signal(): AbortSignal {
+    return this.#abort.signal;
+  }
+
+  [Symbol.dispose](): void {
+    for (const [name, handler] of this.#handlers) Deno.removeSignalListener(name, handler);
+  }
+}
+
 export class Signals implements Disposable {
   readonly #engine: Engine;
   readonly #abort = new AbortController();

@@ -7,7 +7,7 @@ export const OWN_OPTIONS: readonly OptionSpec[] = [
   {
     long: "engine",
     value: "NAME",
-    default: "docker",
+    default: "as configured, else docker",
     complete: { words: ["docker", "namespaces"] },
     description: "docker (or Podman, by its socket), or namespaces: no image, no daemon",
     details: "With namespaces the image is named host: the programs of this machine, in a root of their own.",
@@ -18,6 +18,35 @@ export const OWN_OPTIONS: readonly OptionSpec[] = [
     complete: "none",
     default: "DOCKER_HOST, the docker context, or the usual sockets",
     description: "Where the engine listens, such as unix:///run/podman/podman.sock",
+  },
+  {
+    long: "api",
+    value: "URL",
+    env: "CORDON_API",
+    complete: "none",
+    description: "Send it to a cordon serve, or to any API of Dockyter's contract",
+    details:
+      "http://HOST:PORT, https://HOST or unix:/PATH. A token stands in the URL as its password or in its path, " +
+      "where other users of this machine can see it, unless the URL comes by the variable; or in a file.",
+  },
+  {
+    long: "token-file",
+    value: "FILE",
+    complete: "file",
+    description: "File that holds the token of the API",
+  },
+  {
+    long: "profile",
+    value: "NAME",
+    complete: "none",
+    description: "Begin with the configured line of this name",
+    details: "If it names an image, what follows the options is the command.",
+  },
+  { long: "no-defaults", description: "Do not begin with docker.default_args of the configuration" },
+  { long: "no-config", description: "Do not read configuration" },
+  {
+    long: "check",
+    description: "Ask the engine or the API whether it answers, and run nothing",
   },
   {
     long: "script",
@@ -71,10 +100,16 @@ export const RUN_TABLE: CommandTable = {
     "variables, making relative directories absolute, pulling an image that is missing) is done here.\n\n" +
     "The status is the command's own; 125 when cordon or the engine failed, 126 when the command cannot be executed, " +
     "127 when it was not found. Signals are passed on; the third interrupt kills the container.\n\n" +
+    "With --api the command is run by a server: as a line of its shell, with the options as they are. -e NAME and " +
+    "files of variables are read here, directories are the server's. Interrupted, it gives up the request, and the " +
+    "server ends the command. The status is the one it reports, 0 from a server that reports none.\n\n" +
+    "The first cordon.toml and the first dockyter.toml that are there are read (cordon config path). Their " +
+    "docker.default_args stand before what is typed, its image counting where none is typed; --profile takes " +
+    "another line instead of it.\n\n" +
     "With --engine namespaces no engine is asked: the image is called host, and -v, --mount, --tmpfs, -e, " +
     "--env-file, -w, -u, -m, --cpus, --pids-limit, --network none, --hostname, --entrypoint and --read-only mean " +
     "what they mean to docker. An option that cannot be honoured there is refused.",
-  usage: ["[OPTION…] IMAGE [CMD [ARG…]]"],
+  usage: ["[OPTION…] IMAGE [CMD [ARG…]]", "--profile NAME [OPTION…] [CMD [ARG…]]", "--check [OPTION…]"],
   examples: [
     {
       text: "One command in a container that leaves nothing behind",
@@ -86,6 +121,11 @@ export const RUN_TABLE: CommandTable = {
         'cordon run --rm --network none --cpus 0.5 -m 256m -v "$PWD:/work:ro" -w /work python:3 python3 t.py',
     },
     { text: "A shell", command: "cordon run -it --rm debian bash" },
+    {
+      text: "On another machine",
+      command: "cordon run --api https://run.example.org --token-file token host ls",
+    },
+    { text: "As configured under a name", command: "cordon run --profile ml python3 train.py" },
     { text: "A script by stdin", command: "cordon run --rm --script - debian < cell.sh" },
     {
       text: "The same without an image or a daemon",
@@ -94,7 +134,7 @@ export const RUN_TABLE: CommandTable = {
   ],
   options: [...OWN_OPTIONS, ...DOCKER_OPTIONS],
   operands: [
-    { name: "IMAGE", description: "Image to run; host with --engine namespaces", required: true },
+    { name: "IMAGE", description: "Image to run; host with --engine namespaces" },
     { name: "CMD", description: "Command and arguments instead of the image's", variadic: true },
   ],
   passThrough: true,

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { parseRunLine, readRun, type RunOptions } from "../../../cmd/run.options.ts";
+import { checkTogether, parseRunLine, readLine, type RunOptions } from "../../../cmd/run.options.ts";
 import { OWN_OPTIONS } from "../../../cmd/run.table.ts";
 import { DOCKER_FLAGS } from "../../../lib/dockerargs/flags.ts";
 import { UsageError } from "../../../lib/errors.ts";
@@ -7,10 +7,13 @@ import { UsageError } from "../../../lib/errors.ts";
 function read(...argv: string[]): RunOptions {
   const result = parseRunLine(argv);
   assert.ok("parsed" in result, `${argv.join(" ")} asks for help`);
-  return readRun(result.parsed);
+  assert.deepEqual(result.parsed.operands, argv);
+  const options = readLine(argv);
+  checkTogether(options);
+  return options;
 }
 
-const DEFAULTS = { engine: "docker", script: false, bestEffort: false };
+const DEFAULTS = { defaults: true, config: true, check: false, script: false, bestEffort: false };
 
 Deno.test("cordon's own options have names that docker does not have", () => {
   const docker = new Set(DOCKER_FLAGS.map(({ name }) => name));
@@ -60,15 +63,18 @@ Deno.test("help is asked for by --help anywhere, and by -h alone", () => {
 
 for (
   const argv of [
-    [],
-    ["--rm"],
     ["--engine", "lxc", "img"],
     ["--script", "file.sh", "img"],
     ["--script"],
     ["--no-such-option", "img"],
     ["--engin", "docker", "img"],
     ["--engine", "namespaces", "--host", "unix:///x", "host"],
-    ["--best-effort", "img"],
+    ["--best-effort", "--engine", "docker", "img"],
+    ["--api", "http://x", "--engine", "docker", "img"],
+    ["--api", "http://x", "--host", "unix:///x", "img"],
+    ["--api", "http://x", "--best-effort", "img"],
+    ["--token-file", "t", "--host", "unix:///x", "img"],
+    ["--token-file", "", "img"],
   ]
 ) {
   Deno.test(`refused: cordon run ${argv.join(" ")}`, () => assert.throws(() => read(...argv), UsageError));

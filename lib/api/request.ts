@@ -1,0 +1,182 @@
+/** One request to an API. What goes wrong comes out in words, and never with a token in them. */
+import { CordonError } from "../errors.ts";
+import type { ApiAddress } from "./address.ts";
+import { authorities } from "./authorities.ts";
+
+/** The API could not be reached, or answered with a status that is no success. */
+export class ApiError extends CordonError {
+  override readonly name = "ApiError";
+  /** 0 when there was no answer. */
+  readonly status: number;
+
+  constructor(what: string, { status, why, hint }: { status: number; why?: string; hint?: string }) {
+    super(what, { why, hint });
+    this.status = status;
+  }
+}
+
+export interface Call {
+  method: "GET" | "POST" | "DELETE";
+  /** Below the address, beginning with a slash. */
+  path: string;
+  /** Body as JSON. */
+  json?: unknown;
+  headers?: Record<string, string>;
+  signal?: AbortSignal | undefined;
+}
+
+/** Error bodies are read no further than this. */
+const MOST_ERROR_BYTES = 64 * 1024;
+
+/** An API, with the connections to it. */
+export class Api implements Disposable {
+  readonly address: ApiAddress;
+  readonly #client: Deno.HttpClient;
+
+  constructor(address: ApiAddress, env: Readonly<Record<string, string | undefined>>) {
+    this.address = address;
+    const { socket, base } = address;
+    this.#client = Deno.createHttpClient({
+      ...(socket !== undefined && { proxy: { transport: "unix", path: socket } }),
+      ...(base.startsWith("https:") && { caCerts: authorities(env) }),
+    });
+  }
+
+  [Symbol.dispose](): void {
+    this.#client.close();
+  }
+
+  /**
+   * @returns the answer of a success, its body unread
+   * @throws ApiError; the signal's reason when it is aborted
+   */
+  async call({ method, path, json, headers = {}, signal }: Call): Promise<Response> {
+    const { base, authorization, shown } = this.address;
+    let response: Response;
+    try {
+      response = await fetch(base + path, {
+        method,
+        client: this.#client,
+        // A token is for this address alone.
+        redirect: "manual",
+        headers: {
+          ...headers,
+          ...(authorization !== undefined && { authorization }),
+          ...(json !== undefined && { "content-type": "application/json" }),
+        },
+        ...(json !== undefined && { body: JSON.stringify(json) }),
+        ...(signal && { signal }),
+      });
+    } catch (error) {
+      signal?.throwIfAborted();
+      throw new ApiError(`Cannot reach the API at ${shown}`, { status: 0, why: failure(error) });
+    }
+    if (response.ok) return response;
+    throw await refusal(response, shown);
+  }
+
+  /**
+   * The whole body of an answer.
+   *
+   * @throws ApiError when it breaks off or is longer than `most` bytes
+   */
+  async text(
+    response: Response,
+    { most, signal }: { most: number; signal?: AbortSignal | undefined },
+  ): Promise<string> {
+    const decoder = new TextDecoder();
+    let text = "", size = 0;
+    try {
+      for await (const bytes of response.body ?? []) {
+        size += bytes.length;
+        if (size > most) break;
+        text += decoder.decode(bytes, { stream: true });
+      }
+    } catch (error) {
+      signal?.throwIfAborted();
+      throw this.broken(failure(error));
+    }
+    if (size > most) throw this.broken(`It is longer than ${most} bytes`);
+    return text + decoder.decode();
+  }
+
+  /** The command did not run, says the API. */
+  failed(why: string): ApiError {
+    return new ApiError(`The API at ${this.address.shown} could not run it`, {
+      status: 200,
+      why: printable(why),
+    });
+  }
+
+  /** An answer that is none. */
+  broken(why: string): ApiError {
+    return new ApiError(`The API at ${this.address.shown} gave no usable answer`, { status: 200, why });
+  }
+}
+
+/** The runtime's words, the last of which are the system's, without the address in front of them. */
+function failure(error: unknown): string {
+  const message = error instanceof Error ? error.message : String(error);
+  const words = message.replace(/^.*?for url \(.*?\): /s, "").replace(/ \(os error \d+\)/g, "");
+  const parts = words.replace(/^client error \(\w+\): /, "").split(": ");
+  // It says the last part twice.
+  return [...new Set(parts)].join(": ");
+}
+
+async function refusal(response: Response, shown: string): Promise<ApiError> {
+  const { status } = response;
+  const reason = response.statusText || "no reason given";
+  const said = await detail(response);
+  if (status >= 300 && status < 400) {
+    return new ApiError(`The API at ${shown} answers ${status} ${reason}`, {
+      status,
+      why: "It sends elsewhere. A token is not carried there: give the address it means",
+    });
+  }
+  if (status === 401) {
+    return new ApiError(`The API at ${shown} does not let you in: ${status} ${reason}`, {
+      status,
+      why: said ?? "A token is missing or wrong",
+    });
+  }
+  const retry = response.headers.get("retry-after");
+  const later = retry !== null && /^\d{1,6}$/.test(retry) ? `It may work in ${retry} s` : undefined;
+  const why = [said, later].filter((text) => text !== undefined).join("\n");
+  return new ApiError(`The API at ${shown} answers ${status} ${reason}`, {
+    status,
+    ...(why !== "" && { why }),
+  });
+}
+
+/** What an error's body says: problem details (RFC 9457), FastAPI's `detail`, or a short text. */
+async function detail(response: Response): Promise<string | undefined> {
+  let text = "";
+  try {
+    const decoder = new TextDecoder();
+    for await (const bytes of response.body ?? []) {
+      text += decoder.decode(bytes, { stream: true });
+      if (text.length > MOST_ERROR_BYTES) return undefined;
+    }
+  } catch {
+    return undefined; // the status is all there is
+  }
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    const line = printable(text.trim());
+    return line.length > 0 && line.length < 200 && !line.startsWith("<") ? line : undefined;
+  }
+  if (typeof value !== "object" || value === null) return undefined;
+  const { detail, title } = value as Record<string, unknown>;
+  if (typeof detail === "string") return printable(detail);
+  // FastAPI's list of what is wrong with the body.
+  if (detail !== undefined) return printable(JSON.stringify(detail).slice(0, 500));
+  return typeof title === "string" ? printable(title) : undefined;
+}
+
+/** A server's words on a terminal: no control characters. */
+export function printable(text: string): string {
+  // deno-lint-ignore no-control-regex
+  return text.replace(/[\x00-\x09\x0b-\x1f\x7f-\x9f]/g, "�");
+}
