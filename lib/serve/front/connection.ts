@@ -1,0 +1,319 @@
+/** One client's connection: request after request, each with deadlines, until one side has enough. */
+import { Body, Malformed } from "./chunks.ts";
+import type { Handler, Log, Peer } from "./handler.ts";
+import { findHead, type Head, parseHead, type Refusal } from "./head.ts";
+import { type Names, refusedSender } from "./hosts.ts";
+import { Input } from "./input.ts";
+import { CONTINUE, refusalReply } from "./reply.ts";
+import { sendReply } from "./send.ts";
+import type { Tunnels } from "./websocket.ts";
+
+/** Milliseconds, but for the rate. */
+export interface Deadlines {
+  /** For a whole head, from its first byte (or from the beginning of the connection). */
+  header: number;
+  /** Between two requests. */
+  idle: number;
+  /** Without a byte of a body, or of a response that the client takes. */
+  stall: number;
+}
+
+/** Bytes per second that a body must reach on average, once it has had `stall` milliseconds. */
+const LEAST_RATE = 1024;
+/** Bytes of further requests that are read while one is in work (pipelining); the rest waits in the socket. */
+const AHEAD = 32 * 1024;
+/**
+ * Between a client's close and the end of what it asked for. A client that only closed its sending side (rare) still
+ * gets an answer that comes within that time; to wait longer would be to work for those who are gone, for the two look
+ * the same. nginx waits not at all.
+ */
+const HALF_CLOSED_MS = 300;
+/** After a refusal, for the client to read it: to close with unread bytes around would destroy it on its way. */
+const LINGER_MS = 2000;
+const MOST_LINGER_BYTES = 8 * 2 ** 20;
+
+/** What all connections of a front have in common. */
+export interface Shared {
+  handler: Handler;
+  names: Names;
+  deadlines: Deadlines;
+  tunnels: Tunnels;
+  log: Log;
+  draining: boolean;
+}
+
+/** One request in work. */
+export class Exchange {
+  readonly gone: AbortController = new AbortController();
+  readonly head: Head;
+  readonly body: Body;
+  /** Of the response's body. */
+  reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
+  /** Something of the response was written. */
+  replied = false;
+  done = false;
+  watched = false;
+  continued = false;
+
+  constructor(head: Head, body: Body) {
+    this.head = head;
+    this.body = body;
+  }
+}
+
+export class Connection {
+  readonly peer: Peer;
+  readonly #conn: Deno.Conn;
+  readonly #input: Input;
+  readonly #shared: Shared;
+  readonly #closed: () => void;
+  #isClosed = false;
+  #current: Exchange | undefined;
+  #stage: "idle" | "head" | "body" | "linger" = "idle";
+  #readBy = Infinity;
+  #writeBy = Infinity;
+  #ending: Promise<void> | undefined;
+
+  constructor(conn: Deno.Conn, peer: Peer, { shared, closed }: { shared: Shared; closed: () => void }) {
+    this.#conn = conn;
+    this.peer = peer;
+    this.#input = new Input(conn);
+    this.#shared = shared;
+    this.#closed = closed;
+  }
+
+  /** Answers until the connection ends. Never rejects. */
+  async serve(): Promise<void> {
+    try {
+      let wait = this.#shared.deadlines.header;
+      while (await this.#next(wait)) wait = this.#shared.deadlines.idle;
+    } catch (error) {
+      if (!this.#isClosed) this.#shared.log({ event: "connection failed", error: String(error) });
+    }
+    await this.#ending;
+    this.close();
+  }
+
+  /** Looks at the deadlines; called now and then, so that thousands of connections need no timers. */
+  tick(now: number): void {
+    if (now > this.#writeBy) return this.close();
+    if (now <= this.#readBy) return;
+    this.#readBy = Infinity;
+    if (this.#stage === "idle" || this.#stage === "linger") return this.close();
+    const what = this.#stage === "head" ? "request line and headers" : "body";
+    this.#end({ status: 408, detail: `the ${what} did not come in time` });
+  }
+
+  /** No further request: what is in work is answered. */
+  drain(): void {
+    if (!this.#current && this.#input.length === 0) this.close();
+  }
+
+  close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    try {
+      this.#conn.close();
+    } catch (error) {
+      // A TLS connection that failed has closed itself.
+      if (!(error instanceof Deno.errors.BadResource)) throw error;
+    }
+    const exchange = this.#current;
+    if (exchange && !exchange.done) {
+      exchange.gone.abort(new DOMException("the client is gone", "AbortError"));
+      exchange.reader?.cancel().catch((error) => this.#shared.log({ event: "failed", error: String(error) }));
+    }
+    this.#closed();
+  }
+
+  get closed(): boolean {
+    return this.#isClosed || this.#ending !== undefined;
+  }
+
+  /** Writes all of it. A client that takes nothing for the stall time is closed. */
+  async write(bytes: Uint8Array): Promise<void> {
+    try {
+      for (let at = 0; at < bytes.length;) {
+        this.#writeBy = performance.now() + this.#shared.deadlines.stall;
+        at += await this.#conn.write(at === 0 ? bytes : bytes.subarray(at));
+      }
+    } catch (error) {
+      this.close();
+      throw error;
+    }
+    this.#writeBy = Infinity;
+  }
+
+  /** One request and its answer; false when it was the last. */
+  async #next(wait: number): Promise<boolean> {
+    const text = await this.#readHead(wait);
+    if (text === undefined || this.#ending) return false;
+    const head = typeof text === "string" ? parseHead(text) : text;
+    const refused = "status" in head
+      ? head
+      : refusedSender(head, this.#shared.names, { unix: this.peer.transport === "unix" });
+    if (refused || "status" in head) {
+      this.#end(refused!);
+      return false;
+    }
+    if (head.webSocket) {
+      await this.#shared.tunnels.open(head, { client: this, input: this.#input });
+      return false;
+    }
+    return await this.#exchange(head);
+  }
+
+  async #readHead(wait: number): Promise<string | Refusal | undefined> {
+    const input = this.#input;
+    this.#stage = "idle";
+    this.#readBy = performance.now() + wait;
+    let from = 0;
+    for (;;) {
+      // RFC 9112 2.2: an empty line before a request is skipped; old clients send one after a body.
+      if (from === 0 && input.length >= 2 && input.view()[0] === 13 && input.view()[1] === 10) input.take(2);
+      if (input.length > 0) {
+        if (this.#stage === "idle") {
+          this.#stage = "head";
+          this.#readBy = performance.now() + this.#shared.deadlines.header;
+        }
+        const found = findHead(input.view(), from);
+        if ("status" in found) return found;
+        if ("end" in found) {
+          this.#readBy = Infinity;
+          return String.fromCharCode(...input.take(found.end));
+        }
+        from = found.from;
+      }
+      if (this.#shared.draining && input.length === 0) return undefined;
+      if (!await input.more()) return undefined;
+    }
+  }
+
+  async #exchange(head: Head): Promise<boolean> {
+    const exchange = this.#current = new Exchange(head, new Body(this.#input, head.body));
+    const request = this.#request(exchange);
+    this.#watch(exchange);
+    try {
+      const response = await this.#handle(request, exchange);
+      const keepAlive = await sendReply(this, exchange, { response, draining: this.#shared.draining });
+      exchange.done = true;
+      if (!keepAlive && !this.closed && (!exchange.body.done || this.#input.length > 0)) await this.#linger();
+      return keepAlive;
+    } finally {
+      exchange.done = true;
+      this.#current = undefined;
+    }
+  }
+
+  async #handle(request: Request, { gone }: Exchange): Promise<Response> {
+    try {
+      return await this.#shared.handler(request, { peer: this.peer, signal: gone.signal });
+    } catch (error) {
+      if (!gone.signal.aborted) this.#shared.log({ event: "failed", error: String(error) });
+      return new Response("the server failed\n", { status: 500 });
+    }
+  }
+
+  #request(exchange: Exchange): Request {
+    const { head, body } = exchange;
+    const scheme = this.peer.transport === "tls" ? "https" : "http";
+    const url = `${scheme}://${head.host ?? "localhost"}${head.target}`;
+    const init = { method: head.method, headers: head.headers, signal: exchange.gone.signal };
+    // A body of GET or HEAD means nothing; it is skipped before the next request.
+    if (body.done || head.method === "GET" || head.method === "HEAD") return new Request(url, init);
+    return new Request(url, { ...init, body: body.here ? body.next()! : this.#stream(exchange) });
+  }
+
+  #stream(exchange: Exchange): ReadableStream<Uint8Array> {
+    const begun = performance.now();
+    return new ReadableStream<Uint8Array>({
+      pull: async (controller) => {
+        try {
+          await this.#pull(exchange, { controller, begun });
+        } catch (error) {
+          if (error instanceof Malformed) this.#end({ status: 400, detail: error.message });
+          throw error;
+        }
+      },
+    }, { highWaterMark: 0 });
+  }
+
+  async #pull(
+    exchange: Exchange,
+    { controller, begun }: { controller: ReadableStreamDefaultController<Uint8Array>; begun: number },
+  ): Promise<void> {
+    const { body, head } = exchange;
+    for (;;) {
+      const piece = body.next();
+      if (piece) controller.enqueue(piece);
+      if (body.done) {
+        controller.close();
+        this.#watch(exchange);
+      }
+      if (piece || body.done) return;
+      if (head.expectsContinue && !exchange.continued && !exchange.replied) {
+        exchange.continued = true;
+        await this.write(CONTINUE);
+      }
+      const { stall } = this.#shared.deadlines;
+      this.#stage = "body";
+      this.#readBy = Math.min(
+        performance.now() + stall,
+        begun + stall + body.received / LEAST_RATE * 1000,
+      );
+      const came = await this.#input.more();
+      this.#readBy = Infinity;
+      if (!came) throw new Error("the client closed before the end of the body");
+    }
+  }
+
+  /** Notices that the client is gone while its request is in work. Reads ahead for that, within bounds. */
+  async #watch(exchange: Exchange): Promise<void> {
+    if (exchange.watched) return;
+    exchange.watched = true;
+    while (!exchange.done && this.#input.length < AHEAD) {
+      if (await this.#input.more()) continue;
+      if (exchange.done) return;
+      if (this.#input.ended === "reset") return this.close();
+      setTimeout(() => {
+        if (!exchange.done) this.close();
+      }, HALF_CLOSED_MS);
+      return;
+    }
+    exchange.watched = false;
+  }
+
+  /** Refuses what the client sends, and closes. */
+  #end(refusal: Refusal): void {
+    this.#ending ??= (async () => {
+      this.#shared.log({
+        event: "refused",
+        status: refusal.status,
+        reason: refusal.detail,
+        peer: this.peer.address,
+      });
+      try {
+        if (this.#current?.replied) return;
+        await this.write(refusalReply(refusal));
+        await this.#linger();
+      } catch (error) {
+        if (!this.#isClosed) throw error;
+      } finally {
+        this.close();
+      }
+    })();
+  }
+
+  async #linger(): Promise<void> {
+    try {
+      await this.#conn.closeWrite();
+    } catch {
+      // Gone already: the reads below tell.
+    }
+    this.#stage = "linger";
+    this.#readBy = performance.now() + LINGER_MS;
+    for (let room = MOST_LINGER_BYTES; room > 0; room -= this.#input.take(room).length) {
+      if (this.#input.length === 0 && !await this.#input.more()) return;
+    }
+  }
+}

@@ -1,0 +1,219 @@
+/**
+ * The front of the daemon: it accepts connections, bounds them in number and time, and lets through only requests that
+ * can be read in one way. The runtime's own server has no deadline for a request's head and holds twice the memory for
+ * an idle stream; it only gets the WebSockets (`websocket.ts`).
+ */
+import { Connection, type Deadlines, type Shared } from "./connection.ts";
+import type { Handler, Log, Peer } from "./handler.ts";
+import type { Names } from "./hosts.ts";
+import { type Listen, type Listening, openListener } from "./listeners.ts";
+import { refusalReply } from "./reply.ts";
+import { openTunnels } from "./websocket.ts";
+
+export interface FrontOptions extends Names {
+  listen: readonly Listen[];
+  /** Seconds for the head of a request (default 10). */
+  headerSeconds?: number | undefined;
+  /** Seconds between two requests on one connection (default 60). */
+  idleSeconds?: number | undefined;
+  /** Seconds without a byte of a body or of a response (default 30). */
+  stallSeconds?: number | undefined;
+  /** Connections at once (default 4096, and what the limit of open files leaves room for). */
+  connections?: number | undefined;
+  /** Connections at once from one address; a network /64 with IPv6 (default 1024). Unix sockets do not count. */
+  connectionsPerAddress?: number | undefined;
+  /** Where to make the private directory for WebSockets; the system's for temporary files when absent. */
+  directory?: string | undefined;
+  log: Log;
+}
+
+export interface Front {
+  /** Where it listens, in the order asked for: `http://127.0.0.1:8377`, `https://…`, `unix:/path`. */
+  readonly addresses: string[];
+  /** Connections that are open. */
+  readonly connections: number;
+  /** Connections turned away since the start because there were too many. */
+  readonly refused: number;
+  /** Takes certificates and keys anew. @throws {CordonError} when they cannot be used; the old ones stay. */
+  reload(): void;
+  /** Names and pages it answers to from now on. */
+  rename(names: Names): void;
+  /** Accepts nothing more; resolves when every request in work is answered. Event streams must be ended by the handler. */
+  drain(): Promise<void>;
+  /** Ends everything at once. */
+  close(): Promise<void>;
+}
+
+const DEFAULTS = { header: 10, idle: 60, stall: 30, connections: 4096, perAddress: 1024 };
+/** Turned away with an answer at the same time; beyond that, without. */
+const MOST_TURNED_AWAY = 64;
+const TURNED_AWAY_MS = 1000;
+/** Of descriptors, for everything that is no connection. */
+const OTHER_FILES = 256;
+
+/**
+ * Listens, and answers with `handler`.
+ *
+ * @throws {CordonError} when one of the addresses cannot be had; then none is listened on
+ */
+export async function openFront(options: FrontOptions, handler: Handler): Promise<Front> {
+  const { log } = options;
+  const deadlines: Deadlines = {
+    header: (options.headerSeconds ?? DEFAULTS.header) * 1000,
+    idle: (options.idleSeconds ?? DEFAULTS.idle) * 1000,
+    stall: (options.stallSeconds ?? DEFAULTS.stall) * 1000,
+  };
+  const listening: Listening[] = [];
+  try {
+    for (const wanted of options.listen) listening.push(await openListener(wanted));
+  } catch (error) {
+    for (const one of listening) one.close();
+    throw error;
+  }
+  const tunnels = openTunnels(handler, options);
+  const names = { hosts: options.hosts, origins: options.origins };
+  const shared: Shared = { handler, names, deadlines, tunnels, log, draining: false };
+  const most = Math.max(1, Math.min(options.connections ?? DEFAULTS.connections, openFiles() - OTHER_FILES));
+  const open = new Set<Connection>();
+  const perAddress = counter(options.connectionsPerAddress ?? DEFAULTS.perAddress);
+  let refused = 0;
+  let turnedAway = 0;
+  let idle: (() => void) | undefined;
+
+  const sweep = setInterval(() => {
+    const now = performance.now();
+    for (const connection of open) connection.tick(now);
+  }, Math.min(1000, Math.max(50, Math.min(deadlines.header, deadlines.stall, deadlines.idle) / 4)));
+  Deno.unrefTimer(sweep);
+
+  function take(conn: Deno.Conn, transport: Peer["transport"]): void {
+    const peer = peerOf(conn, transport);
+    const key = keyOf(peer);
+    if (open.size >= most || !perAddress.take(key)) {
+      refused++;
+      if (turnedAway < MOST_TURNED_AWAY && transport !== "tls") {
+        turnedAway++;
+        turnAway(conn).finally(() => turnedAway--);
+      } else conn.close();
+      return;
+    }
+    if (transport === "tcp") (conn as Deno.TcpConn).setNoDelay();
+    const connection = new Connection(conn, peer, {
+      shared,
+      closed() {
+        open.delete(connection);
+        perAddress.free(key);
+        if (open.size === 0) idle?.();
+      },
+    });
+    open.add(connection);
+    connection.serve();
+  }
+
+  async function acceptAll(one: Listening): Promise<void> {
+    while (!shared.draining) {
+      try {
+        take(await one.accept(), one.transport);
+      } catch (error) {
+        if (shared.draining) return;
+        // Out of descriptors, or a client that was gone at once: do not spin.
+        log({ event: "accept failed", address: one.address, error: String(error) });
+        await new Promise((resolve) => setTimeout(resolve, 100));
+      }
+    }
+  }
+
+  function stop(): void {
+    if (shared.draining) return;
+    shared.draining = true;
+    for (const one of listening) one.close();
+  }
+
+  for (const one of listening) acceptAll(one);
+
+  return {
+    addresses: listening.map(({ address }) => address),
+    get connections() {
+      return open.size;
+    },
+    get refused() {
+      return refused;
+    },
+    reload: () => listening.forEach((one) => one.reload()),
+    rename: (names) => {
+      shared.names = names;
+    },
+    async drain() {
+      stop();
+      for (const connection of open) connection.drain();
+      if (open.size > 0) await new Promise<void>((resolve) => idle = resolve);
+      clearInterval(sweep);
+      await tunnels.close();
+    },
+    async close() {
+      stop();
+      for (const connection of open) connection.close();
+      clearInterval(sweep);
+      await tunnels.close();
+    },
+  };
+}
+
+/** 503, and a moment for it to arrive. */
+async function turnAway(conn: Deno.Conn): Promise<void> {
+  const timer = setTimeout(() => conn.close(), TURNED_AWAY_MS);
+  try {
+    await conn.write(refusalReply({ status: 503, detail: "there are too many connections" }));
+    await conn.closeWrite();
+    const bytes = new Uint8Array(1024);
+    for (let room = 64; room > 0 && await conn.read(bytes) !== null; room--);
+    conn.close();
+  } catch {
+    // It did not want to know; or the timer has closed it.
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function peerOf(conn: Deno.Conn, transport: Peer["transport"]): Peer {
+  if (transport === "unix") return { transport, address: "", port: 0 };
+  const { hostname, port } = conn.remoteAddr as Deno.NetAddr;
+  return { transport, address: hostname.replace(/^::ffff:(?=\d+\.)/, ""), port };
+}
+
+/** What counts as one address; with IPv6, everybody has a /64 to himself. */
+function keyOf({ transport, address }: Peer): string | undefined {
+  if (transport === "unix") return undefined;
+  if (!address.includes(":")) return address;
+  const [before, after = ""] = address.split("::");
+  const front = before!.split(":").filter((group) => group !== "");
+  const back = after.split(":").filter((group) => group !== "");
+  if (!address.includes("::")) return front.slice(0, 4).join(":");
+  const zeros = Array<string>(Math.max(0, 8 - front.length - back.length)).fill("0");
+  return [...front, ...zeros, ...back].slice(0, 4).join(":");
+}
+
+function counter(most: number) {
+  const counts = new Map<string, number>();
+  return {
+    take(key: string | undefined): boolean {
+      if (key === undefined) return true;
+      const count = counts.get(key) ?? 0;
+      if (count >= most) return false;
+      counts.set(key, count + 1);
+      return true;
+    },
+    free(key: string | undefined): void {
+      if (key === undefined) return;
+      const count = counts.get(key)! - 1;
+      if (count > 0) counts.set(key, count);
+      else counts.delete(key);
+    },
+  };
+}
+
+/** The soft limit of open files of this process. */
+function openFiles(): number {
+  const limit = /^Max open files +(\d+)/m.exec(Deno.readTextFileSync("/proc/self/limits"))?.[1];
+  return limit === undefined ? Infinity : Number(limit);
+}
