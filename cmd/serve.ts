@@ -22,7 +22,7 @@ export async function run(options: ServeOptions): Promise<number> {
   }
   const token = options.tokenFile === undefined ? newToken() : readToken(options.tokenFile);
   const { limits, notes } = defaultLimits(probeCgroups());
-  const server = listen({
+  const server = await listen({
     ...options.listen,
     engine: namespaces,
     host,
@@ -34,9 +34,7 @@ export async function run(options: ServeOptions): Promise<number> {
   });
   for (const note of notes) writeStderr(`cordon: ${note}\n`);
   if (options.tokenFile === undefined) writeStderr(`cordon: the token is ${token}\n`);
-  const { hostname } = options.listen;
-  const shown = hostname.includes(":") ? `[${hostname}]` : hostname;
-  writeStderr(`cordon: listening on http://${shown}:${server.port}\n`);
+  for (const address of server.addresses) writeStderr(`cordon: listening on ${address}\n`);
   await new Promise<void>((end) => {
     for (const signal of ["SIGTERM", "SIGINT"] as const) Deno.addSignalListener(signal, () => end());
   });

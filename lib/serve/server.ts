@@ -1,6 +1,7 @@
 /** The HTTP side: who may ask, what is answered when, and what a client that goes away means. */
 import { CordonError } from "../errors.ts";
 import { type Answer, execute, refusal, type Surroundings } from "./execute.ts";
+import { type Front, openFront } from "./front/front.ts";
 import { type ExecuteRequest, fits, MOST_BODY_BYTES, presented, readBody } from "./request.ts";
 import { Queue } from "./queue.ts";
 
@@ -19,31 +20,13 @@ export interface ServerOptions extends Surroundings {
   log(event: Record<string, unknown>): void;
 }
 
-export interface Running {
-  port: number;
-  /** Takes no more requests, and resolves when those that are in work are answered. */
-  drain(): Promise<void>;
-}
-
-export function listen(options: ServerOptions): Running {
+export function listen(options: ServerOptions): Promise<Front> {
   const queue = new Queue(options.concurrency, options.queue);
-  const { hostname, port } = options;
-  let server: Deno.HttpServer<Deno.NetAddr>;
-  try {
-    server = Deno.serve({
-      hostname,
-      port,
-      onListen() {},
-      onError: (error) => {
-        options.log({ event: "failed", error: String(error) });
-        return problem(500, "the server failed");
-      },
-    }, (request) => answer(request, options, queue));
-  } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
-    throw new CordonError(`cannot listen on ${hostname} port ${port}`, { why, cause });
-  }
-  return { port: server.addr.port, drain: () => server.shutdown() };
+  const { hostname, port, log } = options;
+  return openFront(
+    { listen: [{ hostname, port }], hosts: [], origins: [], log },
+    (request) => answer(request, options, queue),
+  );
 }
 
 async function answer(request: Request, options: ServerOptions, queue: Queue): Promise<Response> {

@@ -14,6 +14,8 @@ export interface ServeConfig {
   listen: ListenAddress[];
   /** Names that a Host header may hold beside the addresses that are listened on: those of the proxy in front. */
   hosts: string[];
+  /** Origins of pages that may call it besides its own: `https://hub.example.org`. */
+  origins: string[];
   /** Files in PEM. */
   tls?: { certificate: string; key: string };
   /** False: everybody is the tenant `default`. Then `listen` has nothing but loopback addresses and Unix sockets. */
@@ -52,6 +54,8 @@ export interface Connections {
   bodySeconds: number;
   /** Between the requests of one connection. */
   idleSeconds: number;
+  /** Without a byte that a client sends of a body, or takes of a response. */
+  stallSeconds: number;
 }
 
 /** What is made ready before anybody asks. */

@@ -8,18 +8,18 @@ import { CONTINUE, refusalReply } from "./reply.ts";
 import { sendReply } from "./send.ts";
 import type { Tunnels } from "./websocket.ts";
 
-/** Milliseconds, but for the rate. */
+/** Milliseconds. */
 export interface Deadlines {
   /** For a whole head, from its first byte (or from the beginning of the connection). */
   header: number;
+  /** For a whole body. */
+  body: number;
   /** Between two requests. */
   idle: number;
   /** Without a byte of a body, or of a response that the client takes. */
   stall: number;
 }
 
-/** Bytes per second that a body must reach on average, once it has had `stall` milliseconds. */
-const LEAST_RATE = 1024;
 /** Bytes of further requests that are read while one is in work (pipelining); the rest waits in the socket. */
 const AHEAD = 32 * 1024;
 /**
@@ -255,12 +255,9 @@ export class Connection {
         exchange.continued = true;
         await this.write(CONTINUE);
       }
-      const { stall } = this.#shared.deadlines;
+      const { body: whole, stall } = this.#shared.deadlines;
       this.#stage = "body";
-      this.#readBy = Math.min(
-        performance.now() + stall,
-        begun + stall + body.received / LEAST_RATE * 1000,
-      );
+      this.#readBy = Math.min(performance.now() + stall, begun + whole);
       const came = await this.#input.more();
       this.#readBy = Infinity;
       if (!came) throw new Error("the client closed before the end of the body");

@@ -3,29 +3,35 @@
  * can be read in one way. The runtime's own server has no deadline for a request's head and holds twice the memory for
  * an idle stream; it only gets the WebSockets (`websocket.ts`).
  */
+import type { Connections, ListenAddress } from "../config/types.ts";
 import { Connection, type Deadlines, type Shared } from "./connection.ts";
 import type { Handler, Log, Peer } from "./handler.ts";
 import type { Names } from "./hosts.ts";
-import { type Listen, type Listening, openListener } from "./listeners.ts";
+import { type Listening, openListener, type TlsFiles } from "./listeners.ts";
 import { refusalReply } from "./reply.ts";
 import { openTunnels } from "./websocket.ts";
 
 export interface FrontOptions extends Names {
-  listen: readonly Listen[];
-  /** Seconds for the head of a request (default 10). */
-  headerSeconds?: number | undefined;
-  /** Seconds between two requests on one connection (default 60). */
-  idleSeconds?: number | undefined;
-  /** Seconds without a byte of a body or of a response (default 30). */
-  stallSeconds?: number | undefined;
-  /** Connections at once (default 4096, and what the limit of open files leaves room for). */
-  connections?: number | undefined;
-  /** Connections at once from one address; a network /64 with IPv6 (default 1024). Unix sockets do not count. */
-  connectionsPerAddress?: number | undefined;
+  listen: readonly ListenAddress[];
+  /** Of the TCP addresses; without it they speak plain HTTP. */
+  tls?: TlsFiles | undefined;
+  connections?: Partial<Connections> | undefined;
+  /** Permissions of Unix sockets (default 0600). */
+  socketMode?: number | undefined;
   /** Where to make the private directory for WebSockets; the system's for temporary files when absent. */
   directory?: string | undefined;
   log: Log;
 }
+
+/** When nothing else is said. */
+export const CONNECTIONS: Connections = {
+  most: 4096,
+  mostPerAddress: 1024,
+  headerSeconds: 10,
+  bodySeconds: 60,
+  idleSeconds: 60,
+  stallSeconds: 30,
+};
 
 export interface Front {
   /** Where it listens, in the order asked for: `http://127.0.0.1:8377`, `https://…`, `unix:/path`. */
@@ -44,7 +50,6 @@ export interface Front {
   close(): Promise<void>;
 }
 
-const DEFAULTS = { header: 10, idle: 60, stall: 30, connections: 4096, perAddress: 1024 };
 /** Turned away with an answer at the same time; beyond that, without. */
 const MOST_TURNED_AWAY = 64;
 const TURNED_AWAY_MS = 1000;
@@ -58,24 +63,15 @@ const OTHER_FILES = 256;
  */
 export async function openFront(options: FrontOptions, handler: Handler): Promise<Front> {
   const { log } = options;
-  const deadlines: Deadlines = {
-    header: (options.headerSeconds ?? DEFAULTS.header) * 1000,
-    idle: (options.idleSeconds ?? DEFAULTS.idle) * 1000,
-    stall: (options.stallSeconds ?? DEFAULTS.stall) * 1000,
-  };
-  const listening: Listening[] = [];
-  try {
-    for (const wanted of options.listen) listening.push(await openListener(wanted));
-  } catch (error) {
-    for (const one of listening) one.close();
-    throw error;
-  }
+  const bounds = { ...CONNECTIONS, ...options.connections };
+  const deadlines = deadlinesOf(bounds);
+  const listening = await openAll(options);
   const tunnels = openTunnels(handler, options);
   const names = { hosts: options.hosts, origins: options.origins };
   const shared: Shared = { handler, names, deadlines, tunnels, log, draining: false };
-  const most = Math.max(1, Math.min(options.connections ?? DEFAULTS.connections, openFiles() - OTHER_FILES));
+  const most = Math.max(1, Math.min(bounds.most, openFiles() - OTHER_FILES));
   const open = new Set<Connection>();
-  const perAddress = counter(options.connectionsPerAddress ?? DEFAULTS.perAddress);
+  const perAddress = counter(bounds.mostPerAddress);
   let refused = 0;
   let turnedAway = 0;
   let idle: (() => void) | undefined;
@@ -159,6 +155,26 @@ export async function openFront(options: FrontOptions, handler: Handler): Promis
   };
 }
 
+async function openAll({ listen, tls, socketMode }: FrontOptions): Promise<Listening[]> {
+  const listening: Listening[] = [];
+  try {
+    for (const address of listen) listening.push(await openListener(address, { tls, socketMode }));
+  } catch (error) {
+    for (const one of listening) one.close();
+    throw error;
+  }
+  return listening;
+}
+
+function deadlinesOf(bounds: Connections): Deadlines {
+  return {
+    header: bounds.headerSeconds * 1000,
+    body: bounds.bodySeconds * 1000,
+    idle: bounds.idleSeconds * 1000,
+    stall: bounds.stallSeconds * 1000,
+  };
+}
+
 /** 503, and a moment for it to arrive. */
 async function turnAway(conn: Deno.Conn): Promise<void> {
   const timer = setTimeout(() => conn.close(), TURNED_AWAY_MS);
@@ -197,14 +213,14 @@ function counter(most: number) {
   const counts = new Map<string, number>();
   return {
     take(key: string | undefined): boolean {
-      if (key === undefined) return true;
+      if (key === undefined || most === 0) return true;
       const count = counts.get(key) ?? 0;
       if (count >= most) return false;
       counts.set(key, count + 1);
       return true;
     },
     free(key: string | undefined): void {
-      if (key === undefined) return;
+      if (key === undefined || most === 0) return;
       const count = counts.get(key)! - 1;
       if (count > 0) counts.set(key, count);
       else counts.delete(key);

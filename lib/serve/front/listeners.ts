@@ -1,16 +1,13 @@
 /** The sockets a front accepts on. */
 import { CordonError, reasonOf } from "../../errors.ts";
+import type { ListenAddress } from "../config/types.ts";
 import { listenUnix } from "./unix.ts";
 
 /** Files in PEM: the certificate with those that sign it, and its key. */
 export interface TlsFiles {
-  cert: string;
+  certificate: string;
   key: string;
 }
-
-export type Listen =
-  | { transport: "tcp"; hostname: string; port: number; tls?: TlsFiles | undefined }
-  | { transport: "unix"; path: string; mode?: number | undefined };
 
 export interface Listening {
   transport: "tcp" | "tls" | "unix";
@@ -26,12 +23,15 @@ export interface Listening {
 const SOCKET_MODE = 0o600;
 
 /** @throws {CordonError} with the address and why it cannot be had */
-export async function openListener(wanted: Listen): Promise<Listening> {
-  if (wanted.transport === "unix") {
-    const { listener, remove } = await listenUnix(wanted.path, wanted.mode ?? SOCKET_MODE);
+export async function openListener(
+  wanted: ListenAddress,
+  { tls, socketMode }: { tls?: TlsFiles | undefined; socketMode?: number | undefined } = {},
+): Promise<Listening> {
+  if ("unix" in wanted) {
+    const { listener, remove } = await listenUnix(wanted.unix, socketMode ?? SOCKET_MODE);
     return {
       transport: "unix",
-      address: `unix:${wanted.path}`,
+      address: `unix:${wanted.unix}`,
       accept: () => listener.accept(),
       reload() {},
       close() {
@@ -40,7 +40,7 @@ export async function openListener(wanted: Listen): Promise<Listening> {
       },
     };
   }
-  const { hostname, port, tls } = wanted;
+  const { hostname, port } = wanted;
   let listener = tls ? listenTls(hostname, port, tls) : listenTcp(hostname, port);
   const bound = (listener.addr as Deno.NetAddr).port;
   const shown = `${hostname.includes(":") ? `[${hostname}]` : hostname}:${bound}`;
@@ -77,14 +77,14 @@ function listenTcp(hostname: string, port: number): Deno.Listener {
 }
 
 function listenTls(hostname: string, port: number, files: TlsFiles): Deno.Listener {
-  const cert = readPem(files.cert, "certificate");
+  const cert = readPem(files.certificate, "certificate");
   const key = readPem(files.key, "key");
   try {
     // The port is shared for the moment in which a new certificate takes over.
     return Deno.listenTls({ hostname, port, cert, key, alpnProtocols: ["http/1.1"], reusePort: true });
   } catch (cause) {
     if (cause instanceof Deno.errors.InvalidData) {
-      throw new CordonError(`cannot use the certificate ${files.cert} with the key ${files.key}`, {
+      throw new CordonError(`cannot use the certificate ${files.certificate} with the key ${files.key}`, {
         why: reasonOf(cause),
         cause,
       });
