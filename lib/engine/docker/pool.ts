@@ -102,13 +102,8 @@ export class WarmPool {
    */
   async run(job: ScriptJob, streams: Streams): Promise<Result> {
     if (streams.signal?.aborted) return abortedResult();
-    const { image, script, labels = {}, wallSeconds } = job;
-    const config = complete(this.#client, { ...job.config, Image: image, Cmd: waitingCommand() }, {
-      stdin: true,
-      labels,
-    });
-    const key = JSON.stringify(config);
-    this.#popularity.use(key, this.#options.now());
+    const { script, wallSeconds } = job;
+    const { config, key } = this.#use(job);
     const line = handover(script, { stdin: streams.stdin !== undefined, env: config.Env ?? [] });
     let started: Started;
     try {
@@ -130,6 +125,18 @@ export class WarmPool {
     }
   }
 
+  /**
+   * Counts as a use of the job's configuration, and has one ready before it resolves, as long as there are places.
+   *
+   * @throws EngineError when it cannot be made
+   */
+  async prepare(job: ContainerJob): Promise<void> {
+    const { config, key } = this.#use(job);
+    const kind = this.#kind(key, config);
+    if (this.#options.size > 0 && kind.ready.length === 0) await this.#make(kind);
+    this.#later(0);
+  }
+
   /** Removes everything that waits and makes nothing any more. What runs goes on. */
   async close(): Promise<void> {
     this.#closed.abort(new EngineError("The pool is closed"));
@@ -138,6 +145,14 @@ export class WarmPool {
     await Promise.all(this.#work);
     await Promise.all([...this.#kinds.values()].flatMap((kind) => kind.ready.splice(0)).map(this.#drop));
     this.#kinds.clear();
+  }
+
+  #use({ image, config: wanted, labels = {} }: ContainerJob): { config: ContainerConfig; key: string } {
+    const waiting = { ...wanted, Image: image, Cmd: waitingCommand() };
+    const config = complete(this.#client, waiting, { stdin: true, labels });
+    const key = JSON.stringify(config);
+    this.#popularity.use(key, this.#options.now());
+    return { config, key };
   }
 
   /** A container that has been told what to run. */
@@ -215,6 +230,18 @@ export class WarmPool {
   }
 
   async #fill(kind: Kind): Promise<void> {
+    try {
+      await this.#make(kind);
+    } catch (error) {
+      if (this.#closed.signal.aborted) return;
+      // Nobody waits for this one. Whoever runs the next of its kind has the same told.
+      this.#failure = error;
+      this.#penalty(kind);
+    }
+    this.#later(0);
+  }
+
+  async #make(kind: Kind): Promise<void> {
     kind.starting++;
     try {
       const started = await startNew(this.#client, kind.config, this.#closed.signal);
@@ -222,14 +249,8 @@ export class WarmPool {
       kind.ready.push(waiting);
       const lost = () => this.#lost(kind, waiting);
       started.exited.then(lost, lost);
-    } catch (error) {
-      if (this.#closed.signal.aborted) return;
-      // Nobody waits for this one. Whoever runs the next of its kind has the same told.
-      this.#failure = error;
-      this.#penalty(kind);
     } finally {
       kind.starting--;
-      this.#later(0);
     }
   }
 
