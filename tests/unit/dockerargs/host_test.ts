@@ -1,6 +1,6 @@
 /** What `cordon run --engine namespaces` makes of docker's arguments. */
 import assert from "node:assert/strict";
-import { hostSpec } from "../../../cmd/run-host.ts";
+import { hostSpec } from "../../../lib/dockerargs/host.ts";
 import { parseRun } from "../../../lib/dockerargs/run.ts";
 import { CordonError } from "../../../lib/errors.ts";
 import type { Host } from "../../../lib/host/host.ts";
@@ -24,7 +24,11 @@ const HOST: Host = {
 
 function spec(argv: string[], options: { script?: boolean; bestEffort?: boolean } = {}): Spec {
   const facts = { cwd: "/here", env: HOST.env, readFile: () => new Uint8Array() };
-  return hostSpec(parseRun(argv, facts), { script: false, bestEffort: false, ...options }, HOST);
+  return hostSpec(
+    parseRun(argv, facts),
+    { script: false, bestEffort: false, tmpBytes: 2 ** 28, ...options },
+    HOST,
+  );
 }
 
 Deno.test("by default there is no network, no mount, and the root to stand in", () => {
