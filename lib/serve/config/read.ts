@@ -119,6 +119,7 @@ function toConfig(file: ConfigFile, path: string): ServeConfig {
     path,
     listen: file.listen,
     hosts: file.hosts,
+    origins: file.origins,
     ...(tls && { tls }),
     auth: file.auth,
     tokens: file.tokens,
@@ -136,6 +137,7 @@ function toConfig(file: ConfigFile, path: string): ServeConfig {
       headerSeconds: connections.header,
       bodySeconds: connections.body,
       idleSeconds: connections.idle,
+      stallSeconds: connections.stall,
     },
     pool: {
       namespaces: pool.namespaces,

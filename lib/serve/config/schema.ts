@@ -14,6 +14,7 @@ import {
   hostName,
   listenAddress,
   NAME,
+  origin,
   path,
   processors,
   rate,
@@ -137,11 +138,12 @@ const tenantSchema = z.strictObject({
 const name = z.string().regex(NAME, "Wanted a name of lower-case letters, digits, dots, dashes, underscores");
 
 const connections = z.strictObject({
-  most: count(1, 1_000_000).default(1024),
-  per_address: count(0, 1_000_000).default(0),
+  most: count(1, 1_000_000).default(4096),
+  per_address: count(0, 1_000_000).default(1024),
   header: seconds({ most: 3600 }).default(10),
-  body: seconds({ most: 3600 }).default(30),
-  idle: seconds({ most: 3600 }).default(75),
+  body: seconds({ most: 3600 }).default(60),
+  idle: seconds({ most: 3600 }).default(60),
+  stall: seconds({ most: 3600 }).default(30),
 });
 
 const pool = z.strictObject({
@@ -158,6 +160,7 @@ export function fileSchema(directory: string) {
       z.array(listenAddress).min(1, "Wanted at least one address"),
     ).default([{ hostname: "127.0.0.1", port: 8377 }]),
     hosts: z.array(hostName).default([]),
+    origins: z.array(origin).default([]),
     tls: z.strictObject({ certificate: file, key: file }).optional(),
     auth: truth.default(true),
     tokens: file.default(`${directory}/tokens`),

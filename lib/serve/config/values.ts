@@ -125,6 +125,14 @@ export const hostName = reads("a host name", (value) => {
   return typeof value === "string" ? parseHostname("host", value).toLowerCase() : undefined;
 });
 
+/** `https://hub.example.org`: scheme, host and port of pages, as a browser sends them. */
+export const origin = reads(`the origin of pages, such as "https://hub.example.org"`, (value) => {
+  if (typeof value !== "string" || !/^https?:\/\/[^/]+$/i.test(value) || !URL.canParse(value)) {
+    return undefined;
+  }
+  return new URL(value).origin;
+});
+
 const RATE_UNITS: Record<string, number> = { s: 1, sec: 1, min: 60, m: 60, h: 3600, hour: 3600 };
 
 /** `"60/min"`, `"5/s"`, `"1000/h"`, `"10/30s"`. */
