@@ -10,6 +10,7 @@ import { kernelLaunch } from "./kernel-launch.options.ts";
 import { kernelList } from "./kernel-list.options.ts";
 import { kernelRemove } from "./kernel-remove.options.ts";
 import { kernelSetup } from "./kernel-setup.options.ts";
+import { magicsInstall, magicsRemove, magicsStatus } from "./magics.options.ts";
 import { portwrap } from "./portwrap.options.ts";
 import { serve } from "./serve.options.ts";
 import { run } from "./run.options.ts";
@@ -29,6 +30,9 @@ export const registry: Registry = {
     configShow,
     configCheck,
     configPath,
+    magicsInstall,
+    magicsRemove,
+    magicsStatus,
     doctor,
     completions,
     man,

@@ -21,7 +21,7 @@ export async function runByApi(
   const { words, command } = remoteLine(options.dockerArgs, facts);
   const cmd = options.script ? await scriptText(command) : commandText(command);
   using api = new Api(addressOf(backend), host.env);
-  using interruption = new Interruption();
+  using interruption = new Interruption(options.parent);
   try {
     return tell(await execute(api, { cmd, args: quoteWords(words) }, interruption.signal));
   } catch (error) {

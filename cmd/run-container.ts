@@ -40,7 +40,7 @@ export async function runInContainer(
   if (options.script) run.config.Cmd = scriptCommand(run.command);
   return run.client.detach
     ? await leaveRunning(engine, run, host)
-    : await stayAttached(engine, run, { host, script: options.script });
+    : await stayAttached(engine, run, { ...options, host });
 }
 
 /** `-d`: the id on stdout, and the container on its own. The engine removes it, if that is asked for. */
@@ -68,12 +68,17 @@ async function leaveRunning(engine: Engine, run: DockerRun, facts: EndpointFacts
 interface Attached {
   host: Host;
   script: boolean;
+  parent?: number;
 }
 
-async function stayAttached(engine: Engine, run: DockerRun, { host, script }: Attached): Promise<number> {
+async function stayAttached(
+  engine: Engine,
+  run: DockerRun,
+  { host, script, parent }: Attached,
+): Promise<number> {
   const { client, config } = run;
   using idFile = claimIdFile(client.cidfile);
-  using signals = new Signals(engine, client.sigProxy);
+  using signals = new Signals(engine, { proxy: client.sigProxy, parent });
   using streams = openStreams(client, { script });
   const { signal } = signals;
   if (client.tty) Object.assign(config.HostConfig ??= {}, streams.consoleSize(engine.apiVersion));

@@ -18,5 +18,6 @@ export function runOnHost(
     throw new CordonError("-t needs a terminal, and stdin is none", { hint: "give -i alone, or neither" });
   }
   if (!run.client.interactive && !options.script) emptyStdin();
-  return namespaces.exec(spec, host);
+  const { parent } = options;
+  return namespaces.exec({ ...spec, ...(parent !== undefined && { endWithParent: parent }) }, host);
 }

@@ -18,6 +18,20 @@ const ENDING: readonly Deno.Signal[] = ["SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM"
 /** A first process without a handler ignores what asks it to end; whoever asks this often means it. */
 const PATIENCE = 3;
 
+/** How often it is looked whether the parent is still there, in milliseconds. */
+const LOOK = 500;
+
+/** Calls `gone` when this process has another parent than `parent`, once. */
+function watchParent(parent: number | undefined, gone: () => void): Disposable {
+  if (parent === undefined) return { [Symbol.dispose]: () => {} };
+  const timer = setInterval(() => {
+    if (Deno.ppid === parent) return;
+    clearInterval(timer);
+    gone();
+  }, LOOK);
+  return { [Symbol.dispose]: () => clearInterval(timer) };
+}
+
 /** A signal ended the run. */
 export class Interrupted extends Error {
   readonly status: number;
@@ -33,8 +47,12 @@ export class Interruption implements Disposable {
   readonly #abort = new AbortController();
   readonly #handlers = ENDING.map((name) => [name, () => this.#abort.abort(new Interrupted(name))] as const);
 
-  constructor() {
+  readonly #watch: Disposable;
+
+  /** @param parent the process whose end counts as such a signal */
+  constructor(parent: number | undefined) {
     for (const [name, handler] of this.#handlers) Deno.addSignalListener(name, handler);
+    this.#watch = watchParent(parent, () => this.#abort.abort(new Interrupted("SIGHUP")));
   }
 
   /** Aborts with {@link Interrupted}. */
@@ -43,6 +61,7 @@ export class Interruption implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.#watch[Symbol.dispose]();
     for (const [name, handler] of this.#handlers) Deno.removeSignalListener(name, handler);
   }
 }
@@ -54,9 +73,15 @@ export class Signals implements Disposable {
   #container: string | undefined;
   #asked = 0;
 
-  /** Without `proxy` nothing is caught: a signal ends cordon and leaves the container to itself. */
-  constructor(engine: Engine, proxy: boolean) {
+  readonly #watch: Disposable;
+
+  /**
+   * Without `proxy` nothing is caught: a signal ends cordon and leaves the container to itself. The end of the process
+   * `parent` gives up the run.
+   */
+  constructor(engine: Engine, { proxy, parent }: { proxy: boolean; parent: number | undefined }) {
     this.#engine = engine;
+    this.#watch = watchParent(parent, () => this.#abort.abort(new Interrupted("SIGHUP")));
     if (!proxy) return;
     for (const name of Object.keys(PASSED) as Deno.Signal[]) {
       const handler = () => this.#take(name);
@@ -76,6 +101,7 @@ export class Signals implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.#watch[Symbol.dispose]();
     for (const [name, handler] of this.#handlers) Deno.removeSignalListener(name, handler);
     this.#handlers.clear();
   }

@@ -1,6 +1,6 @@
 /** `cordon run`: cordon's own options, told apart from docker's. No I/O. */
 import { allOptions, defineCommand, type Given, Parsed, type ParseResult } from "../lib/cli/command.ts";
-import { parseChoice, parsePath, refuse } from "../lib/cli/values.ts";
+import { parseChoice, parseCount, parsePath, refuse } from "../lib/cli/values.ts";
 import { DOCKER_FLAGS } from "../lib/dockerargs/flags.ts";
 import { parseBool } from "../lib/dockerargs/numbers.ts";
 import { scan, type Scannable } from "../lib/dockerargs/scan.ts";
@@ -27,6 +27,10 @@ export interface RunOptions {
   /** A shell script comes by stdin. */
   script: boolean;
   bestEffort: boolean;
+  /** Refuse what would give the container the host. */
+  unprivileged: boolean;
+  /** The process with which it ends. */
+  parent?: number;
   /** Docker's options, the image and its command, as typed. */
   dockerArgs: string[];
 }
@@ -83,7 +87,7 @@ export function readLine(argv: readonly string[]): RunOptions {
   const [host, api, tokenFile, profile] = ["host", "api", "token-file", "profile"].map((name) =>
     parsed.one(name)
   );
-  const script = parsed.one("script");
+  const script = parsed.one("script"), parent = parsed.one("parent");
   if (script !== undefined && script !== "-") {
     throw refuse("--script", script, "- (the script comes by stdin)");
   }
@@ -98,6 +102,8 @@ export function readLine(argv: readonly string[]): RunOptions {
     check: parsed.flag("check"),
     script: script !== undefined,
     bestEffort: parsed.flag("best-effort"),
+    unprivileged: parsed.flag("unprivileged"),
+    ...(parent !== undefined && { parent: parseCount("--parent", parent) }),
     dockerArgs: rest,
   };
 }

@@ -56,6 +56,17 @@ export const OWN_OPTIONS: readonly OptionSpec[] = [
     details: "It is read whole before it starts. What follows the image are its arguments.",
   },
   {
+    long: "unprivileged",
+    description: "Refuse --privileged and the host's network, however they are spelled",
+    details: "The magics of notebooks give it.",
+  },
+  {
+    long: "parent",
+    value: "PID",
+    complete: "none",
+    description: "End when the process that started this one, and has this number, ends",
+  },
+  {
     long: "best-effort",
     description: "With namespaces: accept limits that hold for each process alone",
   },

@@ -6,7 +6,7 @@ import { readerFor } from "../lib/config/file.ts";
 import { formatPosition } from "../lib/config/parse.ts";
 import { currentDirectory } from "../lib/host/fs.ts";
 import { type DockerRun, parseRun, type RunFacts } from "../lib/dockerargs/run.ts";
-import { UsageError } from "../lib/errors.ts";
+import { CordonError, UsageError } from "../lib/errors.ts";
 import { gatherHost, type Host } from "../lib/host/host.ts";
 import { type Backend, chooseBackend, completeLine } from "./run-backend.ts";
 import type { RunLine, RunOptions } from "./run.options.ts";
@@ -22,7 +22,9 @@ export async function run(typed: RunLine): Promise<number> {
     return await check(options, { backend, host });
   }
   // Once without an engine: what is wrong with the line itself needs none to be told.
-  checkScript(options, { run: parseRun(options.dockerArgs, facts), backend });
+  const parsed = parseRun(options.dockerArgs, facts);
+  checkScript(options, { run: parsed, backend });
+  if (options.unprivileged) refusePrivileges(parsed);
   if (backend.kind === "api") {
     const { runByApi } = await import("./run-api.ts");
     return await runByApi(options, { backend, host, facts });
@@ -58,4 +60,17 @@ function checkScript({ script }: RunOptions, { run, backend }: { run: DockerRun;
   throw new UsageError(`Options --script and ${other} cannot be given together`, {
     why: "stdin is the script",
   });
+}
+
+/** What counts is the container that would be made, not how its line was written. */
+function refusePrivileges({ config }: DockerRun): void {
+  const { Privileged, NetworkMode } = config.HostConfig ?? {};
+  const { EndpointsConfig = {} } = (config["NetworkingConfig"] ?? {}) as { EndpointsConfig?: object };
+  const networks = [NetworkMode, ...Object.keys(EndpointsConfig)];
+  const flag = Privileged === true
+    ? "--privileged"
+    : networks.includes("host")
+    ? "--network=host"
+    : undefined;
+  if (flag !== undefined) throw new CordonError(`Forbidden Docker flag detected: ${flag}`);
 }

@@ -30,6 +30,7 @@ const HONOURED = [
   "mount",
   "network",
   "pids-limit",
+  "quiet",
   "read-only",
   "rm",
   "tmpfs",

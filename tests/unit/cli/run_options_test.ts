@@ -13,7 +13,14 @@ function read(...argv: string[]): RunOptions {
   return options;
 }
 
-const DEFAULTS = { defaults: true, config: true, check: false, script: false, bestEffort: false };
+const DEFAULTS = {
+  defaults: true,
+  config: true,
+  check: false,
+  script: false,
+  bestEffort: false,
+  unprivileged: false,
+};
 
 Deno.test("cordon's own options have names that docker does not have", () => {
   const docker = new Set(DOCKER_FLAGS.map(({ name }) => name));
@@ -52,6 +59,8 @@ Deno.test("cordon's own are taken from wherever they stand before the image", ()
   );
   assert.equal(read("--engine=namespaces", "--best-effort", "host").bestEffort, true);
   assert.equal(read("--engine=namespaces", "--engine", "docker", "img").engine, "docker");
+  assert.equal(read("--parent", "42", "img").parent, 42);
+  assert.equal(read("--unprivileged", "img").unprivileged, true);
 });
 
 Deno.test("help is asked for by --help anywhere, and by -h alone", () => {
@@ -66,6 +75,7 @@ for (
     ["--engine", "lxc", "img"],
     ["--script", "file.sh", "img"],
     ["--script"],
+    ["--parent", "0", "img"],
     ["--no-such-option", "img"],
     ["--engin", "docker", "img"],
     ["--engine", "namespaces", "--host", "unix:///x", "host"],
