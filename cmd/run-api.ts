@@ -2,11 +2,12 @@
 import { writeStderr, writeStdout } from "../lib/cli/streams.ts";
 import { type ApiAddress, parseApiAddress, withToken } from "../lib/api/address.ts";
 import { execute, type Executed } from "../lib/api/dockyter.ts";
-import { quoteWords } from "../lib/api/quote.ts";
+import { commandLine, quoteWords } from "../lib/api/quote.ts";
 import { Api } from "../lib/api/request.ts";
+import { readToken } from "../lib/api/token.ts";
 import { remoteLine } from "../lib/dockerargs/remote.ts";
 import type { RunFacts } from "../lib/dockerargs/run.ts";
-import { CordonError, EXIT, reasonOf, UsageError } from "../lib/errors.ts";
+import { CordonError, EXIT, UsageError } from "../lib/errors.ts";
 import type { Host } from "../lib/host/host.ts";
 import type { Backend } from "./run-backend.ts";
 import { Interrupted, Interruption } from "./run-signals.ts";
@@ -37,22 +38,9 @@ export function addressOf({ url, from, tokenFile }: ApiBackend): ApiAddress {
   return tokenFile === undefined ? address : withToken(address, readToken(tokenFile));
 }
 
-function readToken(path: string): string {
-  let text: string;
-  try {
-    text = Deno.readTextFileSync(path).trim();
-  } catch (cause) {
-    throw new CordonError(`Cannot read the token file ${path}`, { why: reasonOf(cause), cause });
-  }
-  if (/^[\x21-\x7e]+$/.test(text)) return text;
-  throw new CordonError(`Cannot use the token in ${path}`, {
-    why: "Wanted one word of ASCII, alone in the file",
-  });
-}
-
 /** The contract has a line for a shell: each word reaches the program as it was typed. */
 function commandText(command: readonly string[]): string {
-  if (command.length > 0) return quoteWords(command);
+  if (command.length > 0) return commandLine(command);
   throw new UsageError("cordon run --api needs CMD, or --script -", {
     why: "An API is sent a command; it does not start the image's own",
   });

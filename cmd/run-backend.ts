@@ -2,9 +2,9 @@
 import { shellWords } from "../lib/cli/shellwords.ts";
 import { nearest } from "../lib/cli/suggest.ts";
 import type { Config } from "../lib/config/config.ts";
-import { formatPosition, type Setting } from "../lib/config/parse.ts";
+import { ConfigError, formatPosition, type Setting } from "../lib/config/parse.ts";
 import { scan } from "../lib/dockerargs/scan.ts";
-import { CordonError, UsageError } from "../lib/errors.ts";
+import { UsageError } from "../lib/errors.ts";
 import { checkTogether, readLine, RUN_FLAGS, type RunLine, type RunOptions } from "./run.options.ts";
 
 export type Backend =
@@ -30,9 +30,7 @@ export function chooseBackend(
   if (mode === "api") {
     const { apiUrl } = config;
     if (!apiUrl) {
-      throw new CordonError(`${formatPosition(config.mode!.at)}: the mode is api, and there is no api_url`, {
-        hint: "cordon run --api URL …",
-      });
+      throw new ConfigError(config.mode!.at, "backend.mode is api, and backend.api_url is not set");
     }
     // The configured token is for the configured address alone.
     const configured = config.tokenFile === undefined ? {} : { tokenFile: config.tokenFile.value };
@@ -72,17 +70,16 @@ function configuredLine({ profile, defaults }: RunLine, config: Config): string[
 /**
  * The words of a configured line. The original splits at blanks; quotes are understood here.
  *
- * @throws CordonError that says where it stands, when it is no line of `cordon run`
+ * @throws ConfigError that says where it stands, when it is no line of `cordon run`
  */
 export function wordsOf(name: string, { value, at }: Setting<string>): string[] {
-  const fail = (why: string | undefined, cause?: unknown) =>
-    new CordonError(`Cannot use ${name}, which stands at ${formatPosition(at)}`, { why, cause });
+  const fail = (why: string, cause?: unknown) => new ConfigError(at, `${name}: ${why}`, { cause });
   const words = shellWords(value);
-  if (words === undefined) throw fail("A quote in it is not closed");
+  if (words === undefined) throw fail("a quote is not closed");
   try {
     const { profile, config, defaults } = readLine(words);
     if (profile !== undefined || !config || !defaults) {
-      throw fail("It cannot name --profile, --no-config or --no-defaults");
+      throw fail("--profile, --no-config and --no-defaults cannot stand there");
     }
   } catch (error) {
     if (error instanceof UsageError) throw fail([error.message, error.why].filter(Boolean).join(": "), error);

@@ -69,7 +69,7 @@ export class Api implements Disposable {
       });
     } catch (error) {
       signal?.throwIfAborted();
-      throw new ApiError(`Cannot reach the API at ${shown}`, { status: 0, why: failure(error) });
+      throw new ApiError(`Cannot talk to the API at ${shown}`, { status: 0, why: failure(error, base) });
     }
     if (response.ok) return response;
     throw await refusal(response, shown);
@@ -94,7 +94,7 @@ export class Api implements Disposable {
       }
     } catch (error) {
       signal?.throwIfAborted();
-      throw this.broken(failure(error));
+      throw this.broken(failure(error, this.address.base));
     }
     if (size > most) throw this.broken(`It is longer than ${most} bytes`);
     return text + decoder.decode();
@@ -114,13 +114,12 @@ export class Api implements Disposable {
   }
 }
 
-/** The runtime's words, the last of which are the system's, without the address in front of them. */
-function failure(error: unknown): string {
+/** The runtime's words, the last of which are the system's, without the address, in which a token may stand. */
+function failure(error: unknown, base: string): string {
   const message = error instanceof Error ? error.message : String(error);
-  const words = message.replace(/^.*?for url \(.*?\): /s, "").replace(/ \(os error \d+\)/g, "");
-  const parts = words.replace(/^client error \(\w+\): /, "").split(": ");
+  const words = message.replace(/^.*?client error \(\w+\): /s, "").replace(/ \(os error \d+\)/g, "");
   // It says the last part twice.
-  return [...new Set(parts)].join(": ");
+  return [...new Set(words.replaceAll(base, "the address").split(": "))].join(": ");
 }
 
 async function refusal(response: Response, shown: string): Promise<ApiError> {

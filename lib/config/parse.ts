@@ -35,6 +35,20 @@ export interface Problem {
   what: string;
 }
 
+/** A file, or a value in it, that cannot be used. */
+export class ConfigError extends CordonError {
+  override readonly name = "ConfigError";
+  readonly at: Position;
+  /** What is wrong with it, without the place. */
+  readonly what: string;
+
+  constructor(at: Position, what: string, details: { why?: string | undefined; cause?: unknown } = {}) {
+    super(`${formatPosition(at)}: ${what}`, details);
+    this.at = at;
+    this.what = what;
+  }
+}
+
 /** `api_url` and the like: the keys of each table that has a fixed set. */
 const KEYS: Record<string, readonly string[]> = {
   backend: ["mode", "api_url", "token_file"],
@@ -103,7 +117,7 @@ function decode(bytes: Uint8Array, path: string): string {
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch (cause) {
-    throw new CordonError(`Cannot use ${path}`, { why: "It is not UTF-8", cause });
+    throw new ConfigError({ path, line: 0, column: 0 }, "it is not UTF-8", { cause });
   }
 }
 
@@ -113,11 +127,8 @@ function parseToml(text: string, path: string): Record<string, unknown> {
   } catch (cause) {
     if (!(cause instanceof TomlError)) throw cause;
     const { line, column, message, codeblock } = cause;
-    const reason = /^Invalid TOML document: (.*)/.exec(message)?.[1] ?? message.split("\n")[0] ?? "";
-    throw new CordonError(`Cannot use ${path}: line ${line}, column ${column}: ${reason}`, {
-      why: codeblock.trimEnd(),
-      cause,
-    });
+    const what = /^Invalid TOML document: (.*)/.exec(message)?.[1] ?? message.split("\n")[0] ?? "";
+    throw new ConfigError({ path, line, column }, what, { why: codeblock.trimEnd(), cause });
   }
 }
 
@@ -139,15 +150,13 @@ function absolute(file: string, { path, home }: ParseFacts): string {
   return posix.resolve(posix.dirname(path), file);
 }
 
-/** `/home/ada/.cordon.toml, line 3, column 1` */
+/** `/home/ada/.cordon.toml: line 3, column 1` */
 export function formatPosition({ path, line, column }: Position): string {
   return line === 0 ? path : `${path}: line ${line}, column ${column}`;
 }
 
-function wrong(at: Position, { name, wanted }: { name: string; wanted: string }): CordonError {
-  return new CordonError(`Cannot use ${formatPosition(at)}: ${name} is not what it has to be`, {
-    why: `Wanted ${wanted}`,
-  });
+function wrong(at: Position, { name, wanted }: { name: string; wanted: string }): ConfigError {
+  return new ConfigError(at, `${name} has to be ${wanted}`);
 }
 
 function unknown(
