@@ -38,6 +38,8 @@ export interface Places {
   exchangeable(path: string): string | undefined;
   /** The paths of Unix sockets that something on this host is bound to. */
   sockets(): string[];
+  /** Mount points below a real path. */
+  mountsBelow(path: string): string[];
 }
 
 /** What holds for this one execution; what is absent is not limited. */

@@ -1,0 +1,14 @@
+/** How the script of a request is run. Pure. */
+
+/** Decided inside: nobody outside knows whether an image has bash. */
+const CHOOSE = 'if command -v bash >/dev/null 2>&1; then exec bash -lc "$1"; fi; exec sh -c "$1"';
+
+/** `Cmd` of a container: `bash -lc` where there is bash, else `sh -c`. */
+export function containerCommand(script: string): string[] {
+  return ["sh", "-c", CHOOSE, "sh", script];
+}
+
+/** The same for the programs of this machine, whose shell is known. */
+export function hostCommand(script: string, shell: string): string[] {
+  return shell.endsWith("/bash") ? [shell, "-lc", script] : [shell, "-c", script];
+}
