@@ -22,3 +22,17 @@ let opened: Sockets | undefined;
 export function sockets(): Sockets {
   return opened ??= Deno.dlopen("libc.so.6", SYMBOLS).symbols;
 }
+
+const SHUTDOWN = {
+  // int shutdown(int fd, int how)
+  shutdown: { parameters: ["i32", "i32"], result: "i32" },
+} as const satisfies Deno.ForeignLibraryInterface;
+
+const SHUT_RDWR = 2;
+let shutdown: Deno.DynamicLibrary<typeof SHUTDOWN>["symbols"] | undefined;
+
+/** Ends a connection in both directions, whoever else holds the descriptor. One that is not connected stays as it is. */
+export function shutDown(fd: number): void {
+  shutdown ??= Deno.dlopen("libc.so.6", SHUTDOWN).symbols;
+  shutdown.shutdown(fd, SHUT_RDWR);
+}

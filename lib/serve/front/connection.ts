@@ -1,24 +1,12 @@
 /** One client's connection: request after request, each with deadlines, until one side has enough. */
 import { Body, Malformed } from "./chunks.ts";
-import type { Handler, Log, Peer } from "./handler.ts";
+import { Exchange, type Shared } from "./exchange.ts";
+import type { Peer } from "./handler.ts";
 import { findHead, type Head, parseHead, type Refusal } from "./head.ts";
-import { type Names, refusedSender } from "./hosts.ts";
+import { refusedSender } from "./hosts.ts";
 import { Input } from "./input.ts";
 import { CONTINUE, refusalReply } from "./reply.ts";
 import { sendReply } from "./send.ts";
-import type { Tunnels } from "./websocket.ts";
-
-/** Milliseconds. */
-export interface Deadlines {
-  /** For a whole head, from its first byte (or from the beginning of the connection). */
-  header: number;
-  /** For a whole body. */
-  body: number;
-  /** Between two requests. */
-  idle: number;
-  /** Without a byte of a body, or of a response that the client takes. */
-  stall: number;
-}
 
 /** Bytes of further requests that are read while one is in work (pipelining); the rest waits in the socket. */
 const AHEAD = 32 * 1024;
@@ -28,38 +16,11 @@ const AHEAD = 32 * 1024;
  * the same. nginx waits not at all.
  */
 const HALF_CLOSED_MS = 300;
+/** When no more is accepted: for the first request on a connection, which may be on its way already. */
+const FIRST_MS = 500;
 /** After a refusal, for the client to read it: to close with unread bytes around would destroy it on its way. */
 const LINGER_MS = 2000;
 const MOST_LINGER_BYTES = 8 * 2 ** 20;
-
-/** What all connections of a front have in common. */
-export interface Shared {
-  handler: Handler;
-  names: Names;
-  deadlines: Deadlines;
-  tunnels: Tunnels;
-  log: Log;
-  draining: boolean;
-}
-
-/** One request in work. */
-export class Exchange {
-  readonly gone: AbortController = new AbortController();
-  readonly head: Head;
-  readonly body: Body;
-  /** Of the response's body. */
-  reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
-  /** Something of the response was written. */
-  replied = false;
-  done = false;
-  watched = false;
-  continued = false;
-
-  constructor(head: Head, body: Body) {
-    this.head = head;
-    this.body = body;
-  }
-}
 
 export class Connection {
   readonly peer: Peer;
@@ -68,6 +29,8 @@ export class Connection {
   readonly #shared: Shared;
   readonly #closed: () => void;
   #isClosed = false;
+  /** No request was read yet. */
+  #fresh = true;
   #current: Exchange | undefined;
   #stage: "idle" | "head" | "body" | "linger" = "idle";
   #readBy = Infinity;
@@ -106,7 +69,9 @@ export class Connection {
 
   /** No further request: what is in work is answered. */
   drain(): void {
-    if (!this.#current && this.#input.length === 0) this.close();
+    if (this.#current || this.#input.length > 0) return;
+    if (this.#fresh) this.#readBy = Math.min(this.#readBy, performance.now() + FIRST_MS);
+    else this.close();
   }
 
   close(): void {
@@ -184,12 +149,13 @@ export class Connection {
         }
         from = found.from;
       }
-      if (this.#shared.draining && input.length === 0) return undefined;
+      if (this.#shared.draining && !this.#fresh && input.length === 0) return undefined;
       if (!await input.more()) return undefined;
     }
   }
 
   async #exchange(head: Head): Promise<boolean> {
+    this.#fresh = false;
     const exchange = this.#current = new Exchange(head, new Body(this.#input, head.body));
     const request = this.#request(exchange);
     this.#watch(exchange);

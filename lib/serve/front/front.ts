@@ -4,11 +4,14 @@
  * an idle stream; it only gets the WebSockets (`websocket.ts`).
  */
 import type { Connections, ListenAddress } from "../config/types.ts";
-import { Connection, type Deadlines, type Shared } from "./connection.ts";
+import { networkOf, unmapped } from "./addresses.ts";
+import { Connection } from "./connection.ts";
+import type { Deadlines, Shared } from "./exchange.ts";
 import type { Handler, Log, Peer } from "./handler.ts";
 import type { Names } from "./hosts.ts";
 import { type Listening, openListener, type TlsFiles } from "./listeners.ts";
 import { refusalReply } from "./reply.ts";
+import { watchOrphans } from "./orphans.ts";
 import { openTunnels } from "./websocket.ts";
 
 export interface FrontOptions extends Names {
@@ -40,8 +43,8 @@ export interface Front {
   readonly connections: number;
   /** Connections turned away since the start because there were too many. */
   readonly refused: number;
-  /** Takes certificates and keys anew. @throws {CordonError} when they cannot be used; the old ones stay. */
-  reload(): void;
+  /** Takes certificate and key anew. Rejects with a CordonError when they cannot be used; then the old ones stay. */
+  reload(): Promise<void>;
   /** Names and pages it answers to from now on. */
   rename(names: Names): void;
   /** Accepts nothing more; resolves when every request in work is answered. Event streams must be ended by the handler. */
@@ -72,6 +75,7 @@ export async function openFront(options: FrontOptions, handler: Handler): Promis
   const most = Math.max(1, Math.min(bounds.most, openFiles() - OTHER_FILES));
   const open = new Set<Connection>();
   const perAddress = counter(bounds.mostPerAddress);
+  const orphans = watchOrphans();
   let refused = 0;
   let turnedAway = 0;
   let idle: (() => void) | undefined;
@@ -79,24 +83,30 @@ export async function openFront(options: FrontOptions, handler: Handler): Promis
   const sweep = setInterval(() => {
     const now = performance.now();
     for (const connection of open) connection.tick(now);
+    orphans.sweep(now);
   }, Math.min(1000, Math.max(50, Math.min(deadlines.header, deadlines.stall, deadlines.idle) / 4)));
   Deno.unrefTimer(sweep);
 
   function take(conn: Deno.Conn, transport: Peer["transport"]): void {
     const peer = peerOf(conn, transport);
-    const key = keyOf(peer);
+    const key = peer.address === "" ? undefined : networkOf(peer.address);
+    if (transport === "tls") orphans.forget(conn);
     if (open.size >= most || !perAddress.take(key)) {
       refused++;
       if (turnedAway < MOST_TURNED_AWAY && transport !== "tls") {
         turnedAway++;
         turnAway(conn).finally(() => turnedAway--);
-      } else conn.close();
+      } else {
+        if (transport === "tls") orphans.add(conn);
+        conn.close();
+      }
       return;
     }
     if (transport === "tcp") (conn as Deno.TcpConn).setNoDelay();
     const connection = new Connection(conn, peer, {
       shared,
       closed() {
+        if (transport === "tls") orphans.add(conn);
         open.delete(connection);
         perAddress.free(key);
         if (open.size === 0) idle?.();
@@ -135,7 +145,9 @@ export async function openFront(options: FrontOptions, handler: Handler): Promis
     get refused() {
       return refused;
     },
-    reload: () => listening.forEach((one) => one.reload()),
+    async reload() {
+      for (const one of listening) await one.reload();
+    },
     rename: (names) => {
       shared.names = names;
     },
@@ -194,19 +206,7 @@ async function turnAway(conn: Deno.Conn): Promise<void> {
 function peerOf(conn: Deno.Conn, transport: Peer["transport"]): Peer {
   if (transport === "unix") return { transport, address: "", port: 0 };
   const { hostname, port } = conn.remoteAddr as Deno.NetAddr;
-  return { transport, address: hostname.replace(/^::ffff:(?=\d+\.)/, ""), port };
-}
-
-/** What counts as one address; with IPv6, everybody has a /64 to himself. */
-function keyOf({ transport, address }: Peer): string | undefined {
-  if (transport === "unix") return undefined;
-  if (!address.includes(":")) return address;
-  const [before, after = ""] = address.split("::");
-  const front = before!.split(":").filter((group) => group !== "");
-  const back = after.split(":").filter((group) => group !== "");
-  if (!address.includes("::")) return front.slice(0, 4).join(":");
-  const zeros = Array<string>(Math.max(0, 8 - front.length - back.length)).fill("0");
-  return [...front, ...zeros, ...back].slice(0, 4).join(":");
+  return { transport, address: unmapped(hostname), port };
 }
 
 function counter(most: number) {

@@ -15,12 +15,13 @@ export interface Listening {
   address: string;
   accept(): Promise<Deno.Conn>;
   /** Takes certificate and key anew from their files; what was there before stays when they cannot be used. */
-  reload(): void;
+  reload(): Promise<void>;
   close(): void;
 }
 
 /** For whom nothing else is said: other users of the machine stay out. */
 const SOCKET_MODE = 0o600;
+const AGAIN_TRIES = 100;
 
 /** @throws {CordonError} with the address and why it cannot be had */
 export async function openListener(
@@ -32,8 +33,18 @@ export async function openListener(
     return {
       transport: "unix",
       address: `unix:${wanted.unix}`,
-      accept: () => listener.accept(),
-      reload() {},
+      async accept() {
+        for (;;) {
+          const current = listener;
+          try {
+            return await current.accept();
+          } catch (error) {
+            await reloading;
+            if (current === listener) throw error;
+          }
+        }
+      },
+      reload: () => Promise.resolve(),
       close() {
         remove();
         listener.close();
@@ -42,30 +53,45 @@ export async function openListener(
   }
   const { hostname, port } = wanted;
   let listener = tls ? listenTls(hostname, port, tls) : listenTcp(hostname, port);
+  let reloading: Promise<void> | undefined;
   const bound = (listener.addr as Deno.NetAddr).port;
   const shown = `${hostname.includes(":") ? `[${hostname}]` : hostname}:${bound}`;
   return {
     transport: tls ? "tls" : "tcp",
     address: `${tls ? "https" : "http"}://${shown}`,
-    // After a reload the old listener's accept fails: go on with the new one.
     async accept() {
       for (;;) {
         const current = listener;
         try {
           return await current.accept();
         } catch (error) {
+          await reloading;
           if (current === listener) throw error;
         }
       }
     },
-    reload() {
+    async reload() {
       if (!tls) return;
-      const old = listener;
-      listener = listenTls(hostname, bound, tls);
-      old.close();
+      // Fails here when the files are wrong, before anything is given up.
+      listenTls(hostname, 0, tls).close();
+      listener.close();
+      reloading = again(() => listenTls(hostname, bound, tls)).then((next) => void (listener = next));
+      await reloading;
     },
     close: () => listener.close(),
   };
+}
+
+/** The runtime lets go of a closed listener a moment later; for that moment connections are refused. */
+async function again(listen: () => Deno.Listener): Promise<Deno.Listener> {
+  for (let tries = 0;; tries++) {
+    try {
+      return listen();
+    } catch (error) {
+      if (tries === AGAIN_TRIES) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+  }
 }
 
 function listenTcp(hostname: string, port: number): Deno.Listener {
@@ -80,8 +106,7 @@ function listenTls(hostname: string, port: number, files: TlsFiles): Deno.Listen
   const cert = readPem(files.certificate, "certificate");
   const key = readPem(files.key, "key");
   try {
-    // The port is shared for the moment in which a new certificate takes over.
-    return Deno.listenTls({ hostname, port, cert, key, alpnProtocols: ["http/1.1"], reusePort: true });
+    return Deno.listenTls({ hostname, port, cert, key, alpnProtocols: ["http/1.1"] });
   } catch (cause) {
     if (cause instanceof Deno.errors.InvalidData) {
       throw new CordonError(`cannot use the certificate ${files.certificate} with the key ${files.key}`, {

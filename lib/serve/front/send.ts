@@ -1,5 +1,6 @@
 /** A response onto a connection: as fast as the client takes it, and no faster. */
-import type { Connection, Exchange } from "./connection.ts";
+import type { Connection } from "./connection.ts";
+import type { Exchange } from "./exchange.ts";
 import { chunk, chunkSize, CRLF, framingOf, join, LAST_CHUNK, latin1, replyHead } from "./reply.ts";
 
 /** Of a body whose pieces are all there at once, so that its length can be told and one write carries it. */
