@@ -30,6 +30,8 @@ slirp4netns            another
 socat                  what portwrap is compared with
 tmux                   a door that portwrap closes
 screen                 another
+chromium               a browser that opens JupyterLab
+chromium-driver        what leads it
 '
 
 # Jupyter as its users have it: from PyPI, one version each.
@@ -40,6 +42,8 @@ ipykernel==6.30.1
 jupyter_client==8.6.3
 jupyter_kernel_test==0.7.0
 jupyter_server==2.17.0
+jupyterlab==4.5.11
+pexpect==4.9.0
 websocket-client==1.8.0
 nbconvert==7.16.6
 nbgrader==0.9.5
@@ -76,6 +80,17 @@ if [ "$(cat build/venv/installed 2>/dev/null)" != "$wanted" ]; then
   # shellcheck disable=SC2086
   "$python" -m venv build/venv && build/venv/bin/pip install -q --disable-pip-version-check $wanted || exit 1
   printf '%s\n' "$wanted" >build/venv/installed
+fi
+
+# The real Dockyter, out of reach of the other tests, which install a dockyter.py of cordon's. It says that it wants
+# Python 3.12, and runs on 3.11.
+dockyter=dockyter==0.3.5
+if [ "$(cat build/dockyter/installed 2>/dev/null)" != "$dockyter" ]; then
+  echo "installing into build/dockyter: $dockyter"
+  rm -rf build/dockyter
+  build/venv/bin/pip install -q --disable-pip-version-check --target build/dockyter --no-deps \
+    --ignore-requires-python "$dockyter" || exit 1
+  printf '%s\n' "$dockyter" >build/dockyter/installed
 fi
 
 # JupyterHub's proxy is a program of Node's.
