@@ -41,7 +41,7 @@ export function containerProgram(plan: ContainerPlan): Program {
   p.sys("dup3", [plan.keeperFd, KEEPER_LINE, 0], { say: "keep the line to the keeper" });
   p.sys("close", [plan.keeperFd]);
   pipe(p, alive, "make a pipe to the relay");
-  startRelay(p, plan.relay, { alive: alive.read, others: [alive.write] });
+  startRelay(p, { ...plan.relay, guarded: true }, { alive: alive.read, others: [alive.write] });
   p.sys("close", [alive.read]);
   attend(p, plan);
   p.sys("close", [plan.streamFd], { fail: "ignore" });

@@ -5,16 +5,16 @@
  */
 import { AF, CLONE, E, F, O, POLL, PR, SFD_CLOEXEC, SIG, SIGSET, W } from "../../../ffi/constants.ts";
 import { socketAddress } from "../../host/address.ts";
-import { encodeOs } from "../../host/bytes.ts";
 import type { Forward } from "../../spec/spec.ts";
 import { fork, ifPolled, type Pipe } from "../kit.ts";
 import type { Address, Argument, Program, Slot } from "../program.ts";
 import { dropCapabilities } from "./privileges.ts";
 import { lengthen, look, pause } from "./relay_ready.ts";
-import { ALIVE, carry } from "./relay_connection.ts";
+import { carry } from "./relay_connection.ts";
+import { ALIVE, type Names, unixAddress } from "./relay_name.ts";
 
 /** `Listener`: a descriptor of the caller's, or one that the program gets on its way. */
-export interface RelayPlan<Listener extends Argument = number> {
+export interface RelayPlan<Listener extends Argument = number> extends Partial<Names> {
   forwards: (Omit<Forward, "listenFd"> & { listenFd: Listener })[];
   /** Connections at once; more wait in the listener's queue. */
   most: number;
@@ -90,18 +90,9 @@ function targets(p: Program, plan: RelayPlan<Argument>): Address {
   }));
 }
 
-/** struct sockaddr_un, unix(7). */
-function unixAddress(path: string): Uint8Array {
-  const name = encodeOs(path);
-  const address = new Uint8Array(2 + name.length + 1);
-  address[0] = AF.UNIX;
-  address.set(name, 2);
-  return address;
-}
-
 function accept(p: Program, plan: RelayPlan<Argument>): void {
   const count = plan.forwards.length;
-  const table = targets(p, plan);
+  const table = targets(p, plan), guarded = plan.guarded === true;
   const polled = p.words(
     BigInt(ALIVE),
     BigInt(CHILDREN) | BigInt(POLL.IN) << 32n,
@@ -117,7 +108,7 @@ function accept(p: Program, plan: RelayPlan<Argument>): void {
     // At the cap only the end of a connection is waited for: further callers stay in the listener's queue.
     p.if([live, "<", plan.most], () => p.set(watched, 2 + count), () => p.set(watched, 2));
     p.if([absent, "==", 0], () => p.sys("ppoll", [polled, watched, 0, 0, SIGSET], { fail: again }), () => {
-      look(p, { table, listeners: polled.plus(16), count, first: LISTENERS, absent });
+      look(p, { table, listeners: polled.plus(16), count, first: LISTENERS, absent, guarded });
       lengthen(p, between);
       p.sys("ppoll", [polled, watched, between.patience, 0, SIGSET], { fail: again });
     });
@@ -164,7 +155,7 @@ function accept(p: Program, plan: RelayPlan<Argument>): void {
   p.exit(0); // the listeners go at once; connections drain by themselves
   p.place(connection);
   p.sys("close_range", [CHILDREN, LISTENERS + count, 0]);
-  carry(p, { client, record });
+  carry(p, { client, record, guarded });
 }
 
 /** Appends the monitor's part: forks the acceptor once init exists, and keeps none of its descriptors. */

@@ -18,9 +18,8 @@ import {
 } from "../../../ffi/constants.ts";
 import { ifPolled, type Pipe, pipe, pipeSlots } from "../kit.ts";
 import type { Label, Program, Slot } from "../program.ts";
+import { ALIVE, connectTo, type Name, type Names } from "./relay_name.ts";
 
-/** The descriptor whose hang-up says that the monitor is gone; out of the way of what a relay opens. */
-export const ALIVE = 100;
 const RETRY_NS = 2_000_000;
 /** After the monitor is gone a connection without traffic for this long ends. */
 const DRAIN_SECONDS = 1;
@@ -28,7 +27,10 @@ const DRAIN_SECONDS = 1;
 const CHUNK = 65536, LARGE = 1 << 20;
 
 /** One connection: `client` outside, a new socket inside. */
-export function carry(p: Program, { client, record }: { client: Slot; record: Slot }): void {
+export function carry(
+  p: Program,
+  { client, record, guarded }: Names & { client: Slot; record: Slot },
+): void {
   const inside = p.slot(), hold = p.slot(), at = p.slot(), reset = p.label("reset");
   const name = (): Name => ({ family: p.slot(), address: p.slot(), length: p.slot() });
   const names = [name(), name()];
@@ -36,7 +38,7 @@ export function carry(p: Program, { client, record }: { client: Slot; record: Sl
     p.add(at, record, 8 * i);
     p.load(slot, at);
   });
-  connect(p, { inside, names, hold, reset });
+  connect(p, { inside, names, hold, reset, guarded });
   p.sys("fcntl", [inside, F.SETFL, O.NONBLOCK]);
   const one = p.words(1);
   p.sys("setsockopt", [client, IPPROTO_TCP, TCP_NODELAY, one, 4], { fail: "ignore" });
@@ -53,29 +55,24 @@ export function carry(p: Program, { client, record }: { client: Slot; record: Sl
   p.exit(0);
 }
 
-interface Name {
-  family: Slot;
-  address: Slot;
-  length: Slot;
-}
-
-interface Connecting {
+interface Connecting extends Names {
   inside: Slot;
   names: Name[];
   hold: Slot;
   reset: Label;
 }
 
-function connect(p: Program, { inside, names, hold, reset }: Connecting): void {
+function connect(p: Program, { inside, names, hold, reset, guarded }: Connecting): void {
   const connected = p.label("connected"), ready = p.slot();
   const alive = p.words(BigInt(ALIVE)), patience = p.words(0, 0);
   p.loop(() => {
-    for (const { family, address, length } of names) {
+    for (const name of names) {
+      const { family, address, length } = name;
       const absent = p.label("absent"), wait = p.label("wait");
       p.sys("socket", [family, SOCK.STREAM | SOCK.CLOEXEC, 0], { into: inside, fail: reset });
       // One that nobody answers must not outlive the monitor. On a Unix socket there is nothing to wait for.
       p.if([family, "!=", AF.UNIX], () => p.sys("fcntl", [inside, F.SETFL, O.NONBLOCK]));
-      p.sys("connect", [inside, address, length], { fail: wait });
+      connectTo(p, inside, { name, guarded, fail: wait });
       p.goto(connected);
       p.place(wait);
       p.when([p.errno, "!=", E.INPROGRESS], absent);

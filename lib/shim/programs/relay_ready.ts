@@ -5,11 +5,12 @@
  */
 import { POLL, SOCK } from "../../../ffi/constants.ts";
 import type { Address, Program, Slot } from "../program.ts";
+import { connectTo, type Names } from "./relay_name.ts";
 
 /** The first pause between two looks; each is longer than the last by a 64th, up to the last. */
 const FIRST_NS = 2_000_000, LAST_NS = 50_000_000;
 
-export interface Looking {
+export interface Looking extends Names {
   /** Records of 64 bytes as relay.ts lays them out. */
   table: Address;
   /** struct pollfd of each listener; its descriptor is -1 as long as its target is absent. */
@@ -41,7 +42,7 @@ export function lengthen(p: Program, { patience, length }: Pause): void {
 }
 
 /** Appends: look once for every absent target, and watch the listeners of those that are there. */
-export function look(p: Program, { table, listeners, count, first, absent }: Looking): void {
+export function look(p: Program, { table, listeners, count, first, absent, guarded }: Looking): void {
   const i = p.slot(), at = p.slot(), entry = p.slot(), record = p.slot(), socket = p.slot();
   p.set(i, 0);
   p.loop((done, again) => {
@@ -54,14 +55,14 @@ export function look(p: Program, { table, listeners, count, first, absent }: Loo
     p.when([entry, "!=", 0xffffffff], next);
     p.shl(record, i, 6);
     p.add(record, record, table);
-    for (const name of [8, 32]) { // two names of 24 bytes behind the flag
+    for (const offset of [8, 32]) { // two names of 24 bytes behind the flag
       const family = p.slot(), address = p.slot(), length = p.slot(), other = p.label("other name");
       [family, address, length].forEach((slot, field) => {
-        p.add(entry, record, name + 8 * field);
+        p.add(entry, record, offset + 8 * field);
         p.load(slot, entry);
       });
       p.sys("socket", [family, SOCK.STREAM | SOCK.CLOEXEC, 0], { into: socket, fail: next });
-      p.sys("connect", [socket, address, length], { fail: other });
+      connectTo(p, socket, { name: { family, address, length }, guarded, fail: other });
       p.goto(there);
       p.place(other);
       p.sys("close", [socket]);
