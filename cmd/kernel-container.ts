@@ -3,15 +3,16 @@ import { posix } from "node:path";
 import { writeStdout } from "../lib/cli/streams.ts";
 import { resolveEndpoint } from "../lib/docker/endpoint.ts";
 import { openEngine } from "../lib/docker/system.ts";
-import { type ContainerMount, execContainerKernel } from "../lib/engine/docker/kernel.ts";
+import type { ContainerMount } from "../lib/engine/docker/kernel-config.ts";
+import { execContainerKernel } from "../lib/engine/docker/kernel.ts";
 import { startKeeper } from "../lib/engine/docker/keeper.ts";
 import { CordonError } from "../lib/errors.ts";
 import { encodeOs } from "../lib/host/bytes.ts";
 import { hostFs } from "../lib/host/fs.ts";
 import type { Host } from "../lib/host/host.ts";
 import { hiddenPaths } from "../lib/jupyter/hide.ts";
-import { insideFiles, listenForKernel } from "../lib/jupyter/launch.ts";
-import { privateName, privateParents } from "../lib/jupyter/leftovers.ts";
+import { insideFiles, listenForKernel, portsAndSockets } from "../lib/jupyter/launch.ts";
+import { privateName, privateParents, removeTree } from "../lib/jupyter/leftovers.ts";
 import { toMounts } from "../lib/jupyter/mounts.ts";
 import type { Mount } from "../lib/spec/spec.ts";
 import type { KernelLaunchOptions } from "./kernel-launch.options.ts";
@@ -24,12 +25,6 @@ const ENGINE_MS = 1500;
 
 export async function launchInContainer(options: KernelLaunchOptions, launch: Launch): Promise<number> {
   const { host, connection, transport } = launch;
-  if (transport === "tcp") {
-    throw new CordonError("a kernel in a container cannot use --transport tcp", {
-      why: "it has no network; its sockets are files that its launcher reaches",
-      hint: "use the namespaces engine for kernels without ipc",
-    });
-  }
   const cwd = currentDirectory(host);
   const workdir = options.workdir ?? cwd;
   const endpoint = await resolveEndpoint({ host: options.host }, host);
@@ -44,7 +39,7 @@ export async function launchInContainer(options: KernelLaunchOptions, launch: La
   const { directory } = kept;
   const forwards = options.explain
     ? []
-    : listenForKernel(connection, { transport, socketBase: `${directory}/run/kernel` });
+    : listenForKernel(connection, { transport: "ipc", socketBase: `${directory}/run/kernel` });
   const keeper = startKeeper(kept, host);
   try {
     Deno.mkdirSync(directory, { mode: 0o700 });
@@ -73,6 +68,7 @@ export async function launchInContainer(options: KernelLaunchOptions, launch: La
       ...(options.gpus !== undefined && { gpus: options.gpus }),
       files,
       forwards,
+      ports: transport === "tcp" ? portsAndSockets() : [],
       ...(options.result && { result: options.result }),
     };
     if (options.explain) {
@@ -81,7 +77,7 @@ export async function launchInContainer(options: KernelLaunchOptions, launch: La
     }
     return await execContainerKernel(engine, { ...kernel, kept, keeper }, host);
   } catch (error) {
-    Deno.removeSync(directory, { recursive: true });
+    removeTree(directory);
     keeper.dismiss();
     throw error;
   }

@@ -3,13 +3,14 @@ import type { CommandContext } from "../lib/cli/command.ts";
 import { writeStderr } from "../lib/cli/streams.ts";
 import { inspectContainer, removeContainer } from "../lib/docker/containers.ts";
 import { resolveEndpoint } from "../lib/docker/endpoint.ts";
-import { NotFoundError } from "../lib/docker/errors.ts";
+import { EngineError, NotFoundError } from "../lib/docker/errors.ts";
 import { type Engine, openEngine } from "../lib/docker/system.ts";
 import { TELL } from "../lib/shim/programs/keeper.ts";
 import { EXIT } from "../lib/errors.ts";
 import { MARKS } from "../lib/engine/docker/kernel.ts";
 import { hostFs } from "../lib/host/fs.ts";
 import { gatherHost } from "../lib/host/host.ts";
+import { removeTree } from "../lib/jupyter/leftovers.ts";
 import type { KernelEndOptions } from "./kernel-end.options.ts";
 
 /** How long the engine may take to make a container whose launcher died meanwhile. */
@@ -25,20 +26,36 @@ export async function run(options: KernelEndOptions, context: CommandContext): P
     home,
     uid,
   });
-  const engine = await openEngine(endpoint);
+  let removed = false;
   try {
-    return options.status ? await tellEnd(engine, options) : 0;
+    const engine = await openEngine(endpoint);
+    try {
+      return options.status ? await tellEnd(engine, options) : 0;
+    } finally {
+      await remove(engine, options);
+      removed = true;
+    }
   } finally {
-    await remove(engine, options);
-    if (options.directory !== undefined) await removeDirectory(options.directory);
-    if (options.keeper !== undefined) writeTo({ fd: options.keeper }, TELL.dismissed);
+    if (options.directory !== undefined) removeTree(options.directory);
+    // Otherwise the keeper tries again.
+    if (options.keeper !== undefined && removed) writeTo({ fd: options.keeper }, TELL.dismissed);
   }
 }
 
-/** The launcher may have died while the engine was at work for it. */
+/**
+ * The launcher may have died while the engine was at work for it: the container may not be there yet, and an engine that
+ * is about to start it may refuse to remove it.
+ */
 async function remove(engine: Engine, { container, awaited }: KernelEndOptions): Promise<void> {
-  const until = Date.now() + (awaited ? AWAIT_MS : 0);
-  while (!await removeContainer(engine, container, { force: true }) && Date.now() < until) {
+  const since = Date.now();
+  for (;;) {
+    const past = Date.now() - since;
+    try {
+      const done = await removeContainer(engine, container, { force: true });
+      if (done || !awaited || past > AWAIT_MS) return;
+    } catch (error) {
+      if (!(error instanceof EngineError) || past > AWAIT_MS) throw error;
+    }
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
   }
 }
@@ -86,14 +103,6 @@ async function finalState(engine: Engine, id: string) {
       throw error;
     }
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
-  }
-}
-
-async function removeDirectory(path: string): Promise<void> {
-  try {
-    await Deno.remove(path, { recursive: true });
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
 }
 

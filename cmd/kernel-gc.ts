@@ -5,7 +5,7 @@ import { listContainers, removeContainer, short } from "../lib/docker/containers
 import { resolveEndpoint } from "../lib/docker/endpoint.ts";
 import { UnreachableError } from "../lib/docker/errors.ts";
 import { openEngine } from "../lib/docker/system.ts";
-import { KERNEL_LABELS } from "../lib/engine/docker/kernel.ts";
+import { KERNEL_LABELS } from "../lib/engine/docker/kernel-config.ts";
 import { sweepCgroups } from "../lib/engine/namespaces/cgroup_sweep.ts";
 import { CordonError } from "../lib/errors.ts";
 import { probeCgroups } from "../lib/host/cgroups.ts";

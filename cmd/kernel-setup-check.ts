@@ -89,7 +89,7 @@ function tryOut({ argv, visible }: KernelProgram, executable: string): string | 
       "--workdir",
       "/",
       "--mnt",
-      "tmp:/tmp", // instead of the current directory
+      "tmp:/media", // instead of the current directory
       ...readOnlyArguments(visible.paths),
       "--",
       argv[0]!,

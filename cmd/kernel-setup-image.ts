@@ -16,6 +16,8 @@ export interface ChosenImage {
   name: string;
   /** Endpoint for the kernelspec, when it was chosen and not found. */
   host?: string;
+  /** Where the image is; absent where it is not there yet. */
+  engine?: Engine;
 }
 
 /** @throws CordonError when the image is not there and cannot be pulled; with `--pull never` that is a warning */
@@ -31,7 +33,7 @@ export async function chooseImage(options: KernelSetupOptions, host: Host): Prom
     const found = pull === "always" ? undefined : await look(engine, image);
     if (!found && pull === "never") throw missing(engine, image);
     const details = found ?? await fetched(engine, image, host);
-    return { name: pinnedName(image, details.RepoDigests ?? []), ...place };
+    return { name: pinnedName(image, details.RepoDigests ?? []), ...place, engine };
   } catch (error) {
     const absent = error instanceof UnreachableError || error instanceof MissingImageError;
     if (pull !== "never" || !absent) throw error;

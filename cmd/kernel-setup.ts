@@ -16,6 +16,7 @@ import { type KernelProgram, resolveProgram } from "../lib/jupyter/program.ts";
 import { jupyterFacts } from "../lib/jupyter/python.ts";
 import { checkKernelJson, warningsOf } from "./kernel-setup-check.ts";
 import type { ChosenImage } from "./kernel-setup-image.ts";
+import type { Asked } from "./kernel-setup-python.ts";
 import type { KernelSetupOptions } from "./kernel-setup.options.ts";
 import { currentDirectory } from "./kernel-launch.ts";
 
@@ -34,7 +35,7 @@ export async function run(options: KernelSetupOptions, context: CommandContext):
   const cwd = currentDirectory(host);
   const jupyter = jupyterFacts(host);
   const directory = placeFor(options, { jupyter, cwd, home: host.home });
-  const program = resolveProgram(options.program, {
+  const found = resolveProgram(options.program, {
     container: options.sandbox.engine === "docker",
     path: context.env["PATH"] ?? "/usr/local/bin:/usr/bin:/bin",
     cwd,
@@ -42,13 +43,15 @@ export async function run(options: KernelSetupOptions, context: CommandContext):
     kernelDirectories: kernelDirectories(jupyter),
   });
   const image = await imageOf(options, host);
+  const { program, doubt } = await programIn(image, options, { program: found, host });
   const setup: Setup = { host, cwd, program, image, directory };
   const json = kernelJson(options, setup, executable);
   const launch = checkKernelJson(json, host);
   const resources = program.resources === undefined ? {} : { resources: program.resources };
   const replaced = installKernelspec(directory, { json, ...resources });
   writeStdout(summary(options, setup, replaced));
-  for (const warning of warningsOf(launch, { host, program, executable })) {
+  const doubts = doubt === undefined ? [] : [`the image's Python was not tried: ${doubt}`];
+  for (const warning of [...doubts, ...warningsOf(launch, { host, program, executable })]) {
     writeStderr(`cordon: warning: ${warning}\n`);
   }
   return 0;
@@ -58,6 +61,17 @@ async function imageOf(options: KernelSetupOptions, host: Host): Promise<ChosenI
   if (options.sandbox.image === undefined) return undefined;
   const { chooseImage } = await import("./kernel-setup-image.ts");
   return await chooseImage(options, host);
+}
+
+/** The program, with the image's own Python in it where it is one. */
+async function programIn(
+  image: ChosenImage | undefined,
+  options: KernelSetupOptions,
+  { program, host }: { program: KernelProgram; host: Host },
+): Promise<Asked> {
+  if (!image?.engine) return { program };
+  const { pythonOfImage } = await import("./kernel-setup-python.ts");
+  return await pythonOfImage(program, options, { engine: image.engine, image: image.name, host });
 }
 
 function placeFor(
@@ -134,11 +148,6 @@ function libraryPath({ python }: KernelProgram, { env }: Host): EnvArgument[] {
 function transportArguments({ sandbox }: KernelSetupOptions, language: string): string[] {
   if (sandbox.transport !== "auto") return ["--transport", sandbox.transport];
   if (transportFor(language) === "ipc") return [];
-  if (sandbox.engine === "docker") {
-    throw new CordonError(`a kernel for ${language} cannot run in a container`, {
-      why: "its ZeroMQ has no ipc, and a container's sockets are files",
-    });
-  }
   return ["--transport", "tcp"];
 }
 

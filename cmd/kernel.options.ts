@@ -202,12 +202,12 @@ function checkMounts(mounts: KernelMount[]): KernelMount[] {
 
 /** What one engine has and the other has not. */
 function refuseForeign({ engine, host, gpus, mounts, network, transport }: KernelSandbox): void {
+  if (transport === "tcp" && network.mode === "host") {
+    throw new UsageError("Options --transport tcp and --network host cannot be given together", {
+      why: "Every kernel listens at the same ports of a network of its own",
+    });
+  }
   if (engine === "docker") {
-    if (transport === "tcp") {
-      throw new UsageError("Option --transport tcp is for the namespaces engine", {
-        why: "A container's sockets are files that its launcher reaches",
-      });
-    }
     if (network.allow.length > 0) {
       throw new UsageError("Option --allow is for the namespaces engine", {
         why: "A container has none, host or auto (the engine's own) as its --network",

@@ -66,6 +66,14 @@ export function listenForKernel(
   });
 }
 
+/** For a kernel that speaks TCP alone, where only files are reached from outside: its ports and a socket for each. */
+export function portsAndSockets(): { path: string; port: number }[] {
+  return CHANNELS.map((channel) => ({
+    path: ipcPath(SOCKETS, insidePort(channel, "ipc")),
+    port: insidePort(channel, "tcp"),
+  }));
+}
+
 /** A kernel is for its own machine: "any address" is narrowed, another one is refused. */
 function loopback(ip: string): string {
   if (ip === "0.0.0.0" || ip === "*" || ip === "localhost") return "127.0.0.1";

@@ -1,6 +1,7 @@
 /** What a crashed launch leaves behind, and how it is told from what a living one uses. */
 import { join } from "node:path";
 import { groupName, isGone, makerIsGone } from "../engine/namespaces/cgroup_sweep.ts";
+import { CordonError } from "../errors.ts";
 import { type CgroupSystem, realCgroupSystem } from "../host/cgroups.ts";
 
 /** A name for a private directory of this process: random, and its maker's death can be told from it later. */
@@ -41,17 +42,34 @@ export function sweepDirectories(
       const path = join(parent, name);
       if (system.owner(path) !== system.uid() || !makerIsGone(name, system)) continue;
       try {
-        Deno.removeSync(path, { recursive: true });
+        removeTree(path);
         result.removed.push(path);
       } catch (error) {
-        // The keeper of the launch may have been quicker.
-        if (error instanceof Deno.errors.NotFound) continue;
         if (!(error instanceof Error)) throw error;
         result.left.push(path);
       }
     }
   }
   return result;
+}
+
+/**
+ * Removes a launch's directory if it is there. The kernel has written into it, and may have left directories that
+ * nobody can enter, or more of them one in another than a path can name: chmod(1) and rm(1) know what to do.
+ */
+export function removeTree(path: string): void {
+  try {
+    return Deno.removeSync(path, { recursive: true });
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return;
+  }
+  for (const [program, ...args] of [["chmod", "-R", "u+rwx", "--", path], ["rm", "-rf", "--", path]]) {
+    const { success, stderr } = new Deno.Command(program!, { args, stdout: "null", stderr: "piped" })
+      .outputSync();
+    if (success || program === "chmod") continue;
+    const why = new TextDecoder().decode(stderr).trim().split("\n")[0];
+    throw new CordonError(`cannot remove ${path}`, { why });
+  }
 }
 
 /** Symlinks are not among them. */

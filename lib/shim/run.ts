@@ -22,10 +22,14 @@ export function become(image: Uint8Array<ArrayBuffer>): never {
   });
 }
 
-/** Starts an image beside this process, with no input and no output. It inherits what is not close-on-exec. */
+/**
+ * Starts an image beside this process in a session of its own, with no input and no output. It inherits what is not
+ * close-on-exec. When this returns, no signal to our process group reaches it any more.
+ */
 export function startBeside(image: Uint8Array<ArrayBuffer>): void {
   beside(image, (path) => {
-    new Deno.Command(path, { stdin: "null", stdout: "null", stderr: "null", clearEnv: true }).spawn().unref();
+    const nothing = { stdin: "null", stdout: "null", stderr: "null", clearEnv: true } as const;
+    new Deno.Command(path, { ...nothing, detached: true }).spawn().unref();
   });
 }
 

@@ -2,7 +2,9 @@
 import assert from "node:assert/strict";
 import { info, isRootless } from "../../lib/docker/system.ts";
 import type { RunningEngine } from "../helpers/engines.ts";
-import { KERNEL_IMAGE } from "../helpers/engines.ts";
+import { hostFs } from "../../lib/host/fs.ts";
+import { executable, executableAs } from "../helpers/binary.ts";
+import { IMAGE, KERNEL_IMAGE } from "../helpers/engines.ts";
 import { python } from "../helpers/need.ts";
 import { Jupyter, kernelSuite } from "./kernel_suite.ts";
 
@@ -68,6 +70,84 @@ print([path for path in ('/usr/x', '/etc/x', '/x', '/run/cordon-init', '/proc/1/
     assert.deepEqual([stdout, stderr], [JSON.stringify([said, [], ""]) + "\n", ""]);
   });
 
+  await t.step("one that speaks TCP alone", async () => {
+    await jupyter.setup("tcp", [...image, "--python", PYTHON, "--transport", "tcp"]);
+    const { stdout, stderr } = await play("tcp", "print(6 * 7)", "import time; time.sleep(600)");
+    assert.deepEqual([stdout, stderr], [JSON.stringify(["42\n", [], ""]) + "\n", ""]);
+  });
+
+  await t.step("a client that uses ipc itself", async () => {
+    const { stdout, stderr } = await play("isolated", "print(6 * 7)", "import time; time.sleep(600)", "ipc");
+    assert.deepEqual([stdout, stderr], [JSON.stringify(["42\n", [], ""]) + "\n", ""]);
+  });
+
+  // It has the engine's own network, which a rootless engine makes with a tun device.
+  const network = !rootless || hostFs.stat("/dev/net/tun") !== undefined;
+  if (network) {
+    await t.step("one that the old name starts", async () => {
+      const directory = `${home}/.local/share/jupyter/kernels/old`;
+      const argv = [
+        executableAs("jupyter_docker_kernel.py"),
+        "--image",
+        KERNEL_IMAGE,
+        "--mount",
+        `${work}:/data:ro`,
+      ];
+      const kernel = [PYTHON, "-m", "ipykernel_launcher", "-f", "{connection_file}"];
+      Deno.mkdirSync(directory);
+      const json = { argv: [...argv, ...kernel], display_name: "Old", language: "python" };
+      Deno.writeTextFileSync(`${directory}/kernel.json`, JSON.stringify(json));
+      Deno.writeTextFileSync(`${work}/there`, "");
+      const code = "import os; print(os.path.exists('/data/there'), os.access('/data', os.W_OK))";
+      const { stdout, stderr } = await jupyter.run(
+        [python, `${home}/kernel_kinds.py`, "old", code, "import time; time.sleep(600)"],
+        { DOCKER_HOST: `unix://${path}` },
+      );
+      assert.deepEqual([stdout, stderr], [JSON.stringify(["True False\n", [], ""]) + "\n", ""]);
+    });
+  }
+
+  await t.step("one that means harm to its launcher", async () => {
+    assert.deepEqual(await jupyter.play("harm"), { "through the relay": "", "left": [], "said": "" });
+  });
+
+  await t.step("what is left when the keeper dies too is collected", async () => {
+    const found = await jupyter.play("gc", {
+      gc: [executable(), "kernel", "gc", "--json", "--host", `unix://${path}`],
+    });
+    assert.deepEqual(found, {
+      "while it runs": [],
+      "kinds": ["container", "directory"],
+      "left": [],
+      "alive": "2",
+    });
+  });
+
+  await t.step("the image's Python is asked at setup", async () => {
+    await jupyter.setup("found", image);
+    const json = JSON.parse(Deno.readTextFileSync(`${home}/.local/share/jupyter/kernels/found/kernel.json`));
+    assert.equal(json.argv[json.argv.indexOf("--") + 1], PYTHON);
+    assert.equal(json.metadata.debugger, true);
+    const setup = (...args: string[]) =>
+      jupyter.run([executable(), "kernel", "setup", "--user", "--name", "none", ...args]);
+    const absent = await setup(...image, "--python", "/usr/bin/python4");
+    assert.equal(absent.code, 1);
+    assert.match(absent.stderr, /^cordon: image cordon-test\/kernel:1 has no \/usr\/bin\/python4\n/);
+    const empty = await setup("--image", IMAGE, "--host", `unix://${path}`);
+    assert.match(
+      empty.stderr,
+      /has no \/opt\/conda\/bin\/python3 and no python3\n.*\n\nhint: .*--python PATH\n$/,
+    );
+    // A Python that does not know where its packages are.
+    Deno.mkdirSync(`${home}/bare`);
+    Deno.writeTextFileSync(`${home}/bare/python`, `#!/bin/sh\nexec ${PYTHON} -S "$@"\n`, { mode: 0o755 });
+    const bare = await setup(...image, "--mount", `${home}/bare:/bare:ro`, "--python", "/bare/python");
+    assert.match(
+      bare.stderr,
+      /^cordon: Python \/usr\/bin\/python3 of image .* has no ipykernel\n.*\n\nhint: /,
+    );
+  });
+
   await t.step("beyond its limits", async () => {
     await jupyter.setup("small", [
       ...[...image, "--python", PYTHON, "--memory", "300m", "--pids", "200", "--cpus", "1.5"],
@@ -96,7 +176,8 @@ print([path for path in ('/usr/x', '/etc/x', '/x', '/run/cordon-init', '/proc/1/
     await jupyter.setup("down", [
       ...["--image", KERNEL_IMAGE, "--pull", "never", "--host", `unix://${home}/no.sock`, "--python", PYTHON],
     ]);
-    await jupyter.setup("without", [...image, "--python", "/usr/bin/python4"]);
+    const command = "/usr/bin/python4 -m ipykernel_launcher -f {connection_file}";
+    await jupyter.setup("without", [...image, "--language", "python", "--kernel-cmd", command]);
     const cases: [string, number, RegExp][] = [
       [
         "nothing",

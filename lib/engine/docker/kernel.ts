@@ -4,7 +4,6 @@
  */
 import type { Engine } from "../../docker/system.ts";
 import {
-  type ContainerConfig,
   createContainer,
   inspectContainer,
   removeContainer,
@@ -15,29 +14,15 @@ import { attachDescriptor, type AttachedDescriptor } from "../../docker/descript
 import { EngineError, NotFoundError } from "../../docker/errors.ts";
 import { startError } from "../../docker/starterror.ts";
 import { inspectImage } from "../../docker/images.ts";
-import { info, isRootless } from "../../docker/system.ts";
 import { CordonError } from "../../errors.ts";
 import type { Host } from "../../host/host.ts";
-import { launcherLabel } from "../../jupyter/leftovers.ts";
 import { containerInit } from "../../shim/programs/container_init.ts";
 import { containerProgram, KEEPER_LINE } from "../../shim/programs/container.ts";
 import { writeImage } from "../../shim/image.ts";
 import { become } from "../../shim/run.ts";
 import type { Forward, Limits } from "../../spec/spec.ts";
+import { type ContainerMount, INSIDE, kernelConfig } from "./kernel-config.ts";
 import { endArguments, type Keeper, type Kept } from "./keeper.ts";
-
-/** Labels by which `cordon kernel gc` finds what a crash left behind. */
-export const KERNEL_LABELS = {
-  kind: "cordon.kind",
-  owner: "cordon.owner",
-  launcher: "cordon.launcher",
-} as const;
-
-export interface ContainerMount {
-  source: string;
-  dest: string;
-  readOnly: boolean;
-}
 
 export interface ContainerKernel {
   image: string;
@@ -51,17 +36,16 @@ export interface ContainerKernel {
   /** The kernel's connection file, inside. */
   files: { path: string; content: string }[];
   forwards: Forward[];
+  /** Ports at which the kernel listens inside, if it does, and the socket inside that stands for each. */
+  ports: { path: string; port: number }[];
   /** Name of the container, and the private directory outside: `run/` of it is {@link INSIDE}. */
   kept: Kept;
   keeper: Keeper;
   result?: { path: string } | { fd: number };
 }
 
-/** Directories inside. */
-export const INSIDE = "/run/cordon";
 /** What pid 1 leaves in that directory when a limit has ended the kernel. */
 export const MARKS = { memory: "out-of-memory", timeout: "out-of-time" } as const;
-const INIT = "/run/cordon-init";
 const HOME = "/tmp";
 const DEFAULT_PATH = "/opt/conda/bin:/usr/local/bin:/usr/bin:/bin";
 
@@ -76,7 +60,7 @@ export async function execContainerKernel(
   const path = variables["PATH"]!;
   const env = Object.entries(variables).map(([name, value]) => `${name}=${value}`);
   writeFiles(kernel, host, { env, path });
-  const body = await config(engine, kernel, host);
+  const body = await kernelConfig(engine, kernel, host);
   kernel.keeper.asked();
   const { Id: id, Warnings } = await createContainer(engine, body, {
     name: kernel.kept.name,
@@ -156,88 +140,10 @@ function writeFiles(
     env,
     path: path.split(":"),
     ...(kernel.limits.wallSeconds !== undefined && { wallSeconds: kernel.limits.wallSeconds }),
+    ports: kernel.ports,
     marks: { memory: `${INSIDE}/${MARKS.memory}`, timeout: `${INSIDE}/${MARKS.timeout}` },
   });
   Deno.writeFileSync(`${directory}/init`, writeImage(program), { createNew: true, mode: 0o555 });
-}
-
-async function config(engine: Engine, kernel: ContainerKernel, host: Host): Promise<ContainerConfig> {
-  const rootless = await runsRootless(engine);
-  const { limits } = kernel;
-  const bind = ({ source, dest, readOnly }: ContainerMount) => ({
-    Type: "bind",
-    Source: source,
-    Target: dest,
-    ReadOnly: readOnly,
-  });
-  return {
-    Image: kernel.image,
-    Entrypoint: [INIT],
-    Cmd: [],
-    // Root of a rootless engine is the caller; elsewhere the caller's own ids make its files the caller's.
-    User: rootless ? "0:0" : `${host.uid}:${host.gid}`,
-    WorkingDir: kernel.workdir,
-    OpenStdin: true,
-    StdinOnce: true,
-    AttachStdin: true,
-    AttachStdout: true,
-    AttachStderr: true,
-    Tty: false,
-    NetworkDisabled: kernel.network === "none",
-    Labels: {
-      "cordon.managed": "1",
-      [KERNEL_LABELS.kind]: "kernel",
-      [KERNEL_LABELS.owner]: String(host.uid),
-      [KERNEL_LABELS.launcher]: launcherLabel(),
-    },
-    HostConfig: {
-      NetworkMode: kernel.network,
-      Mounts: [
-        bind({ source: `${kernel.kept.directory}/init`, dest: INIT, readOnly: true }),
-        bind({ source: `${kernel.kept.directory}/run`, dest: INSIDE, readOnly: false }),
-        ...kernel.mounts.map(bind),
-      ],
-      Tmpfs: { "/tmp": `rw,exec,nosuid,nodev,mode=1777,size=${limits.tmpBytes}` },
-      ReadonlyRootfs: true,
-      CapDrop: ["ALL"],
-      SecurityOpt: ["no-new-privileges"],
-      Init: false,
-      LogConfig: { Type: "none" },
-      ...(limits.memoryBytes !== undefined && { Memory: limits.memoryBytes, MemorySwap: limits.memoryBytes }),
-      ...(limits.pids !== undefined && { PidsLimit: limits.pids + 1 }), // pid 1 is ours
-      ...(limits.cpus !== undefined && { NanoCpus: Math.round(limits.cpus * 1e9) }),
-      Ulimits: ulimits(limits),
-      ...(kernel.gpus !== undefined && { DeviceRequests: [gpuRequest(kernel.gpus)] }),
-    },
-  };
-}
-
-function ulimits(limits: Limits): { Name: string; Soft: number; Hard: number }[] {
-  const list: [string, number | undefined][] = [
-    ["cpu", limits.cpuSeconds === undefined ? undefined : Math.ceil(limits.cpuSeconds)],
-    ["fsize", limits.fileBytes],
-    ["core", limits.coreBytes],
-  ];
-  return list.flatMap(([Name, value]) => value === undefined ? [] : [{ Name, Soft: value, Hard: value }]);
-}
-
-/** Rootless engines are an ordinary user's, their sockets too. The question itself takes Podman 160 ms. */
-async function runsRootless(engine: Engine): Promise<boolean> {
-  const { endpoint } = engine;
-  if (endpoint.kind === "unix" && Deno.statSync(endpoint.path).uid === 0) return false;
-  return isRootless(await info(engine));
-}
-
-/** `all`, a number, or `device=ID,ID` as docker-run takes them. */
-function gpuRequest(spec: string): Record<string, unknown> {
-  const Capabilities = [["gpu"]];
-  if (spec === "all") return { Driver: "", Count: -1, Capabilities };
-  if (/^\d+$/.test(spec)) return { Driver: "", Count: Number(spec), Capabilities };
-  const devices = /^device=(.+)$/.exec(spec)?.[1];
-  if (devices) return { Driver: "", DeviceIDs: devices.split(","), Capabilities };
-  throw new CordonError(`--gpus "${spec}" is not understood`, {
-    why: "it is all, a number, or device=ID[,ID…]",
-  });
 }
 
 /** An engine may leave out a limit with a warning, or without a word. Isolation never degrades silently. */

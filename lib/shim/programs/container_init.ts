@@ -1,9 +1,10 @@
 /**
  * Pid 1 of a kernel's container: starts the kernel, reaps, passes on signals. Its standard input is the line to the
  * launcher outside: a byte is a signal for the kernel, the end of it means that the launcher has died, and everything
- * here ends with it.
+ * here ends with it. A kernel that speaks TCP alone gets a relay here, from files that the launcher's relay reaches.
  */
 import {
+  AF,
   AT,
   CLOCK_MONOTONIC,
   O,
@@ -14,13 +15,16 @@ import {
   SIG_BLOCK,
   SIG_SETMASK,
   SIGSET,
+  SOCK,
   TFD_CLOEXEC,
   W,
 } from "../../../ffi/constants.ts";
 import type { Arch } from "../../../ffi/syscalls.ts";
 import { EXIT } from "../../errors.ts";
-import { fork, ifPolled, pollWord } from "../kit.ts";
+import { fork, ifPolled, pipe, pipeSlots, pollWord } from "../kit.ts";
 import { Program, type Slot } from "../program.ts";
+import { startRelay } from "./relay.ts";
+import { unixAddress } from "./relay_name.ts";
 import { ifOutOfMemory } from "./result.ts";
 import { executeSearching } from "./target.ts";
 
@@ -33,7 +37,13 @@ export interface ContainerInitPlan {
   wallSeconds?: number;
   /** Files that are made when a limit has ended the kernel. Of memory not every engine tells. */
   marks: { memory: string; timeout: string };
+  /** Ports of the kernel, and where each is reached from outside. */
+  ports: { path: string; port: number }[];
 }
+
+/** Connections at once that a relay inside carries; each is a process here, and so is the relay. */
+export const MOST_INSIDE = 64;
+const BACKLOG = 128;
 
 /** Where a container sees how often its group's memory ran out, with cgroup v2 and v1. */
 const MEMORY_FILES = ["/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control"];
@@ -45,6 +55,7 @@ export function containerInit(plan: ContainerInitPlan): Program {
   p.sys("prctl", [PR.SET_NAME, "cordon-init"]);
   p.sys("prctl", [PR.SET_NO_NEW_PRIVS, 1, 0, 0, 0]);
   p.sys("prctl", [PR.SET_DUMPABLE, 0, 0, 0, 0]); // the kernel has our user id and would own us
+  if (plan.ports.length > 0) relayPorts(p, plan.ports);
   fork(p, target, child, { say: "start the kernel" });
   p.sys("close_range", [1, 2, 0]); // readers must see the end when the kernel closes them
   serve(p, target, plan);
@@ -58,6 +69,21 @@ export function containerInit(plan: ContainerInitPlan): Program {
   p.sys("rt_sigprocmask", [SIG_SETMASK, mask.address, 0, SIGSET]);
   executeSearching(p, plan);
   return p;
+}
+
+/** Starts a relay that lives as long as we do. */
+function relayPorts(p: Program, ports: ContainerInitPlan["ports"]): void {
+  const alive = pipeSlots(p);
+  const forwards = ports.map(({ path, port }) => {
+    const listenFd = p.slot(), address = unixAddress(path);
+    p.sys("socket", [AF.UNIX, SOCK.STREAM | SOCK.CLOEXEC, 0], { into: listenFd, say: "make a socket" });
+    p.sys("bind", [listenFd, p.bytes(address), address.length], { say: `make the socket ${path}` });
+    p.sys("listen", [listenFd, BACKLOG], { say: `listen on ${path}` });
+    return { listenFd, to: { host: "127.0.0.1", port }, absent: "hold" as const };
+  });
+  pipe(p, alive, "make a pipe to the relay");
+  startRelay(p, { forwards, most: MOST_INSIDE }, { alive: alive.read, others: [alive.write] });
+  p.sys("close", [alive.read]);
 }
 
 function serve(p: Program, target: Slot, plan: ContainerInitPlan): void {

@@ -1,7 +1,7 @@
 /**
- * The keeper of a container: a process of a few pages outside the launcher's process group. It waits for the end of a
- * pipe that the launcher alone holds, through everything the launcher becomes, and then executes cordon to remove what
- * is left: also after a SIGKILL. It is there before the container is.
+ * The keeper of a container: a process of a few pages in a session of its own. It waits for the end of a pipe that the
+ * launcher alone holds, through everything the launcher becomes, and then executes cordon to remove what is left: also
+ * after a SIGKILL. It is there before the container is.
  */
 import { PR, SIG_BLOCK, SIG_SETMASK, SIGSET } from "../../../ffi/constants.ts";
 import type { Arch } from "../../../ffi/syscalls.ts";
@@ -36,7 +36,6 @@ export function keeperProgram(plan: KeeperPlan): Program {
   const all = p.slot(-1n), mask = p.slot(), n = p.slot(), word = p.slot(), asked = p.slot();
   const byte = p.buffer(8), ended = p.label("the launcher has ended");
   p.sys("rt_sigprocmask", [SIG_BLOCK, all.address, mask.address, SIGSET]);
-  p.sys("setsid", []);
   p.sys("prctl", [PR.SET_NAME, "cordon-keeper"]);
   p.sys("close", [write]);
   p.sys("close_range", [3, read - 1, 0]);

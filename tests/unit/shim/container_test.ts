@@ -147,6 +147,7 @@ function init(
     env: ["A=b"],
     path: ["/bin"],
     marks: { memory: "/run/memory", timeout: "/run/timeout" },
+    ports: [],
     ...plan,
   });
   const left = [...ends];
@@ -194,6 +195,15 @@ Deno.test("it is undumpable and unprivileged before there is a kernel", () => {
     );
     assert.ok(at >= 0 && at < born, `prctl ${option}`);
   }
+});
+
+Deno.test("a kernel of ports gets sockets and their relay before it is started", () => {
+  const ports = [{ path: "/run/kernel-1", port: 5001 }, { path: "/run/kernel-2", port: 5002 }];
+  const { lines, children } = init([line()], { plan: { ports } });
+  const at = (pattern: RegExp) => lines.findIndex((call) => pattern.test(call));
+  assert.equal(lines.filter((call) => call.startsWith("listen(")).length, ports.length);
+  assert.equal(children.length, 2);
+  assert.ok(at(/^listen\(/) < at(/^clone\(/), lines.join("\n"));
 });
 
 Deno.test("the time limit leaves word and ends all", () => {
@@ -258,6 +268,6 @@ Deno.test("the keeper removes what there is, waits for what is being made, and g
   assert.deepEqual(keeper("a", "c").end, reap);
   assert.deepEqual(keeper("a", "c", "q").end, { exit: 0 });
   const { lines } = keeper("q");
-  assert.ok(lines.some((call) => call.startsWith("setsid")));
+  assert.ok(lines[0]!.startsWith("rt_sigprocmask"), lines[0]);
   assert.ok(lines.some((call) => call.startsWith("close(9")), "its own copy of the launcher's end");
 });
