@@ -1,21 +1,26 @@
 /** A hijacked connection to a container's or exec's streams. */
 
 import { demultiplex, type Output } from "./frames.ts";
+import { withoutNote } from "./podman-note.ts";
 import type { Reply } from "./request.ts";
 
 /** Streams of a process: read {@link output}, write its stdin, and close. */
 export class Attached {
   readonly #reply: Reply;
   readonly #tty: boolean;
+  readonly #notes: boolean;
 
-  constructor(reply: Reply, options: { tty: boolean }) {
+  /** `notes`: the engine may end the output with a word of its own (see {@link withoutNote}). */
+  constructor(reply: Reply, options: { tty: boolean; notes?: boolean }) {
     this.#reply = reply;
+    this.#notes = options.notes === true;
     this.#tty = options.tty;
   }
 
   /** The process's output to its end; may be iterated once. While nobody iterates, the process blocks. */
   output(): AsyncGenerator<Output> {
-    return demultiplex(this.#reply.chunks(), { tty: this.#tty });
+    const output = demultiplex(this.#reply.chunks(), { tty: this.#tty });
+    return this.#notes ? withoutNote(output) : output;
   }
 
   /** Writes to stdin; waits while the process does not read. False when stdin takes nothing any more. */

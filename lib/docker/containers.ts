@@ -123,7 +123,7 @@ export async function attachContainer(
     hijack: true,
     signal,
   });
-  return new Attached(reply, { tty });
+  return new Attached(reply, { tty, notes: engine.name === "podman" && stdin && !tty });
 }
 
 /** `next-exit` on an exited container never answers; `not-running` on a created one answers at once. */
