@@ -40,12 +40,29 @@ def others():
 def surroundings():
     """What must be the same before and after."""
     places = [os.environ["TMPDIR"], os.environ["XDG_RUNTIME_DIR"], "."]
+    return {place: sorted(os.listdir(place)) for place in places}
+
+
+def mounts():
+    """The mounts of this namespace by their numbers: number of the parent, device, place and options."""
     with open("/proc/self/mountinfo") as file:
-        mounts = sorted(file)
-    return {"mounts": mounts, **{place: sorted(os.listdir(place)) for place in places}}
+        fields = [line.split() for line in file]
+    # Where the root of a mount or its place was removed, the kernel says so behind the name.
+    return {number: (parent, device, place.removesuffix("//deleted"), options)
+            for number, parent, device, _, place, options, *_ in fields}
 
 
-before = surroundings()
+def changed(before, after):
+    """
+    Mounts that came, changed or went. A directory that is removed outside takes the mounts on it along, in every
+    namespace: other tests have mounts too, and they were here when this namespace was made.
+    """
+    came = [after[number] for number in after if after[number] != before.get(number)]
+    went = [before[number] for number in before.keys() - after.keys()]
+    return came + [mount for mount in went if os.path.lexists(mount[2])]
+
+
+before, mounted = surroundings(), mounts()
 hit = {"monitor": 0, "init": 0, "target": 0, "pump": 0}
 setup = 0
 survivors = []
@@ -82,4 +99,6 @@ for turn in range(times):
         break
 after = surroundings()
 left = {name: after[name] for name in before if before[name] != after[name]}
+if changed(mounted, mounts()):
+    left["mounts"] = changed(mounted, mounts())
 print(json.dumps({"hit": hit, "setup": setup, "survivors": survivors, "left": left}))
