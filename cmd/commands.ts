@@ -13,6 +13,8 @@ import { kernelSetup } from "./kernel-setup.options.ts";
 import { magicsInstall, magicsRemove, magicsStatus } from "./magics.options.ts";
 import { portwrap } from "./portwrap.options.ts";
 import { serve } from "./serve.options.ts";
+import { serveCheckPolicy } from "./serve-check-policy.options.ts";
+import { serveToken } from "./serve-token.options.ts";
 import { run } from "./run.options.ts";
 
 export const registry: Registry = {
@@ -26,6 +28,8 @@ export const registry: Registry = {
     kernelEnd,
     portwrap,
     serve,
+    serveToken,
+    serveCheckPolicy,
     run,
     configShow,
     configCheck,

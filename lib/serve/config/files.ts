@@ -1,6 +1,7 @@
 /** The configuration and the tokens on disk: who may have written them, and how they are changed. */
 import { posix } from "node:path";
 import { CordonError, reasonOf } from "../../errors.ts";
+import { currentDirectory } from "../../host/fs.ts";
 import type { Host } from "../../host/host.ts";
 import { readConfig } from "./read.ts";
 import { reloaded } from "./reload.ts";
@@ -26,7 +27,8 @@ export function usualTokensPath(configPath: string): string {
  *
  * @throws CordonError for what cannot be read, is wrong, or could have been written by somebody else
  */
-export function loadConfig(path: string): ServeConfig {
+export function loadConfig(named: string): ServeConfig {
+  const path = absolute(named);
   const text = readTrusted(path, "configuration");
   const { tokens } = readConfig(text, path);
   return readConfig(
@@ -34,6 +36,11 @@ export function loadConfig(path: string): ServeConfig {
     path,
     tokens === undefined ? undefined : { path: tokens, text: tokensText(tokens) },
   );
+}
+
+/** A name on the command line begins at the working directory. */
+export function absolute(path: string): string {
+  return path.startsWith("/") ? posix.normalize(path) : posix.join(currentDirectory() ?? "/", path);
 }
 
 /** The same again for a server that runs. @throws CordonError when it is to stay as it is */
@@ -147,4 +154,9 @@ function accessOf(path: string | undefined): { mode: number; uid?: number; gid?:
     ...(uid !== null && { uid }),
     ...(gid !== null && { gid }),
   };
+}
+
+/** The entries of a tokens file; none when it is not there. */
+export function readTokens(path: string): TokenEntry[] {
+  return parseTokens({ path, text: tokensText(path) });
 }
