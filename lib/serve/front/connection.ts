@@ -5,7 +5,7 @@ import type { Peer } from "./handler.ts";
 import { findHead, type Head, parseHead, type Refusal } from "./head.ts";
 import { refusedSender } from "./hosts.ts";
 import { Input } from "./input.ts";
-import { CONTINUE, refusalReply } from "./reply.ts";
+import { CONTINUE, failure, refusalReply } from "./reply.ts";
 import { sendReply } from "./send.ts";
 
 /** Bytes of further requests that are read while one is in work (pipelining); the rest waits in the socket. */
@@ -176,7 +176,7 @@ export class Connection {
       return await this.#shared.handler(request, { peer: this.peer, signal: gone.signal });
     } catch (error) {
       if (!gone.signal.aborted) this.#shared.log({ event: "failed", error: String(error) });
-      return new Response("the server failed\n", { status: 500 });
+      return failure();
     }
   }
 

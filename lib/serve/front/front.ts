@@ -9,18 +9,14 @@ import { Connection } from "./connection.ts";
 import type { Deadlines, Shared } from "./exchange.ts";
 import type { Handler, Log, Peer } from "./handler.ts";
 import type { Names } from "./hosts.ts";
-import { type Listening, openListener, type TlsFiles } from "./listeners.ts";
+import { type Listening, openListener, type SocketOptions } from "./listeners.ts";
 import { refusalReply } from "./reply.ts";
 import { watchOrphans } from "./orphans.ts";
 import { openTunnels } from "./websocket.ts";
 
-export interface FrontOptions extends Names {
+export interface FrontOptions extends Names, SocketOptions {
   listen: readonly ListenAddress[];
-  /** Of the TCP addresses; without it they speak plain HTTP. */
-  tls?: TlsFiles | undefined;
   connections?: Partial<Connections> | undefined;
-  /** Permissions of Unix sockets (default 0600). */
-  socketMode?: number | undefined;
   /** Where to make the private directory for WebSockets; the system's for temporary files when absent. */
   directory?: string | undefined;
   log: Log;
@@ -167,10 +163,10 @@ export async function openFront(options: FrontOptions, handler: Handler): Promis
   };
 }
 
-async function openAll({ listen, tls, socketMode }: FrontOptions): Promise<Listening[]> {
+async function openAll(options: FrontOptions): Promise<Listening[]> {
   const listening: Listening[] = [];
   try {
-    for (const address of listen) listening.push(await openListener(address, { tls, socketMode }));
+    for (const address of options.listen) listening.push(await openListener(address, options));
   } catch (error) {
     for (const one of listening) one.close();
     throw error;

@@ -23,13 +23,25 @@ export interface Listening {
 const SOCKET_MODE = 0o600;
 const AGAIN_TRIES = 100;
 
+export interface SocketOptions {
+  /** Of the TCP addresses; without it they speak plain HTTP. */
+  tls?: TlsFiles | undefined;
+  /** Permissions of Unix sockets (default 0600). */
+  socketMode?: number | undefined;
+  /** Whose they are to be, when the server becomes somebody else later. */
+  socketOwner?: { uid: number; gid: number } | undefined;
+}
+
 /** @throws {CordonError} with the address and why it cannot be had */
 export async function openListener(
   wanted: ListenAddress,
-  { tls, socketMode }: { tls?: TlsFiles | undefined; socketMode?: number | undefined } = {},
+  { tls, socketMode, socketOwner }: SocketOptions = {},
 ): Promise<Listening> {
   if ("unix" in wanted) {
-    const { listener, remove } = await listenUnix(wanted.unix, socketMode ?? SOCKET_MODE);
+    const { listener, remove } = await listenUnix(wanted.unix, {
+      mode: socketMode ?? SOCKET_MODE,
+      owner: socketOwner,
+    });
     return {
       transport: "unix",
       address: `unix:${wanted.unix}`,
@@ -72,6 +84,11 @@ export async function openListener(
     },
     async reload() {
       if (!tls) return;
+      if (!mayBind(bound)) {
+        throw new CordonError(`Cannot take port ${bound} again for the new certificate`, {
+          why: "This takes root, or a start",
+        });
+      }
       // Fails here when the files are wrong, before anything is given up.
       listenTls(hostname, 0, tls).close();
       listener.close();
@@ -80,6 +97,13 @@ export async function openListener(
     },
     close: () => listener.close(),
   };
+}
+
+/** Whether this process may listen on that port: capabilities(7), CAP_NET_BIND_SERVICE. */
+function mayBind(port: number): boolean {
+  if (port >= 1024) return true;
+  const effective = /^CapEff:\s*([0-9a-f]+)$/m.exec(Deno.readTextFileSync("/proc/self/status"))?.[1];
+  return (BigInt(`0x${effective ?? "0"}`) >> 10n & 1n) === 1n;
 }
 
 /** The runtime lets go of a closed listener a moment later; for that moment connections are refused. */
@@ -98,7 +122,7 @@ function listenTcp(hostname: string, port: number): Deno.Listener {
   try {
     return Deno.listen({ hostname, port });
   } catch (cause) {
-    throw new CordonError(`cannot listen on ${hostname} port ${port}`, { why: reasonOf(cause), cause });
+    throw new CordonError(`Cannot listen on ${hostname} port ${port}`, { why: reasonOf(cause), cause });
   }
 }
 
@@ -109,12 +133,12 @@ function listenTls(hostname: string, port: number, files: TlsFiles): Deno.Listen
     return Deno.listenTls({ hostname, port, cert, key, alpnProtocols: ["http/1.1"] });
   } catch (cause) {
     if (cause instanceof Deno.errors.InvalidData) {
-      throw new CordonError(`cannot use the certificate ${files.certificate} with the key ${files.key}`, {
+      throw new CordonError(`Cannot use the certificate ${files.certificate} with the key ${files.key}`, {
         why: reasonOf(cause),
         cause,
       });
     }
-    throw new CordonError(`cannot listen on ${hostname} port ${port}`, { why: reasonOf(cause), cause });
+    throw new CordonError(`Cannot listen on ${hostname} port ${port}`, { why: reasonOf(cause), cause });
   }
 }
 
@@ -122,6 +146,6 @@ function readPem(path: string, what: string): string {
   try {
     return Deno.readTextFileSync(path);
   } catch (cause) {
-    throw new CordonError(`cannot read the ${what} ${path}`, { why: reasonOf(cause), cause });
+    throw new CordonError(`Cannot read the ${what} ${path}`, { why: reasonOf(cause), cause });
   }
 }

@@ -105,18 +105,48 @@ export function latin1(text: string): Uint8Array<ArrayBuffer> {
   return bytes;
 }
 
-/** The whole answer to a request that gets no further (RFC 9457). The connection is closed after it. */
-export function refusalReply({ status, detail }: Refusal): Uint8Array<ArrayBuffer> {
-  const title = REASONS[status] ?? "";
-  const body = encoder.encode(JSON.stringify({ type: "about:blank", title, status, detail }) + "\n");
+/** What a front answers by itself, by its status: the last part of the problem's type, and its title. */
+export const FRONT_PROBLEMS: Record<number, { name: string; title: string }> = {
+  400: { name: "bad-request", title: "The request cannot be understood" },
+  403: { name: "foreign-origin", title: "Pages of that origin may not call this server" },
+  405: { name: "method-not-allowed", title: "The method means nothing here" },
+  408: { name: "timeout", title: "The request did not come in time" },
+  414: { name: "path-too-long", title: "The path is too long" },
+  417: { name: "expectation", title: "The expectation cannot be met" },
+  421: { name: "foreign-host", title: "This server does not answer to that name" },
+  431: { name: "head-too-large", title: "The headers are too large" },
+  500: { name: "internal", title: "The server failed" },
+  501: { name: "not-implemented", title: "This part of HTTP is not served" },
+  503: { name: "connections", title: "There are too many connections" },
+  505: { name: "http-version", title: "This version of HTTP is not served" },
+};
+
+/** RFC 9457. */
+export function problemBody({ status, detail }: Refusal): string {
+  const { name, title } = FRONT_PROBLEMS[status]!;
+  return JSON.stringify({ type: `urn:cordon:problem:${name}`, title, status, detail }) + "\n";
+}
+
+/** The whole answer to a request that gets no further. The connection is closed after it. */
+export function refusalReply(refusal: Refusal): Uint8Array<ArrayBuffer> {
+  const { status } = refusal;
+  const body = encoder.encode(problemBody(refusal));
   const extra = status === 503 ? "retry-after: 2\r\n" : status === 405 ? "allow: GET, HEAD, POST\r\n" : "";
   return join(
     latin1(
-      `HTTP/1.1 ${status} ${title}\r\ncontent-type: application/problem+json\r\n` +
+      `HTTP/1.1 ${status} ${REASONS[status]}\r\ncontent-type: application/problem+json\r\n` +
         `content-length: ${body.length}\r\n${extra}connection: close\r\ndate: ${date()}\r\n\r\n`,
     ),
     body,
   );
+}
+
+/** When a handler fails. */
+export function failure(): Response {
+  return new Response(problemBody({ status: 500, detail: "see the log of the server" }), {
+    status: 500,
+    headers: { "content-type": "application/problem+json" },
+  });
 }
 
 export const CONTINUE = latin1("HTTP/1.1 100 Continue\r\n\r\n");

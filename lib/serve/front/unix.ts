@@ -1,32 +1,39 @@
 /** A Unix socket at a path: a dead one is replaced, anything else is left alone. */
 import { CordonError, reasonOf } from "../../errors.ts";
 
+export interface SocketFile {
+  mode: number;
+  /** Whose it is to be; the caller's when absent. */
+  owner?: { uid: number; gid: number } | undefined;
+}
+
 export interface UnixListener {
   listener: Deno.UnixListener;
-  /** Removes the socket, unless it is somebody else's by now. */
+  /** Removes the socket, unless it is another daemon's by now or cannot be removed. */
   remove(): void;
 }
 
 /**
  * Listens on `path`. The socket is made under another name and linked into place: it never stands there with other
- * permissions than `mode`, and of two daemons that start at once only one gets the path.
+ * permissions, and of two daemons that start at once only one gets the path.
  *
  * @throws {CordonError} when something else is there, or another daemon listens
  */
-export async function listenUnix(path: string, mode: number): Promise<UnixListener> {
-  await clear(path);
+export async function listenUnix(path: string, { mode, owner }: SocketFile): Promise<UnixListener> {
+  await clear(path, owner?.uid);
   const made = aside(path);
   let listener: Deno.UnixListener | undefined;
   try {
     listener = Deno.listen({ transport: "unix", path: made });
     Deno.chmodSync(made, mode);
+    if (owner) Deno.chownSync(made, owner.uid, owner.gid);
     const { dev, ino } = Deno.lstatSync(made);
     Deno.linkSync(made, path);
     return { listener, remove: () => removeIf(path, { dev, ino }) };
   } catch (cause) {
     listener?.close();
     if (cause instanceof Deno.errors.AlreadyExists) throw inUse(path);
-    throw new CordonError(`cannot listen on ${path}`, { why: reasonOf(cause), cause });
+    throw new CordonError(`Cannot listen on ${path}`, { why: reasonOf(cause), cause });
   } finally {
     if (listener) Deno.removeSync(made);
   }
@@ -38,14 +45,14 @@ function aside(path: string): string {
   return path.replace(/[^/]*$/, "") + "." + [...random].map((byte) => byte.toString(36)).join("");
 }
 
-async function clear(path: string): Promise<void> {
+async function clear(path: string, owner: number | undefined): Promise<void> {
   const found = lstat(path);
   if (!found) return;
   if (!found.isSocket) {
-    throw new CordonError(`cannot listen on ${path}`, { why: "a file that is no socket is there" });
+    throw new CordonError(`Cannot listen on ${path}`, { why: "a file that is no socket is there" });
   }
-  if (found.uid !== Deno.uid()) {
-    throw new CordonError(`cannot listen on ${path}`, { why: `a socket of user ${found.uid} is there` });
+  if (found.uid !== Deno.uid() && found.uid !== owner) {
+    throw new CordonError(`Cannot listen on ${path}`, { why: `a socket of user ${found.uid} is there` });
   }
   if (await answers(path)) throw inUse(path);
   // Another daemon may have put its socket there since: take away exactly what was probed.
@@ -61,7 +68,7 @@ async function clear(path: string): Promise<void> {
 }
 
 function inUse(path: string): CordonError {
-  return new CordonError(`cannot listen on ${path}`, { why: "another program listens there" });
+  return new CordonError(`Cannot listen on ${path}`, { why: "another program listens there" });
 }
 
 async function answers(path: string): Promise<boolean> {
@@ -70,13 +77,19 @@ async function answers(path: string): Promise<boolean> {
     return true;
   } catch (error) {
     if (error instanceof Deno.errors.ConnectionRefused || error instanceof Deno.errors.NotFound) return false;
-    throw new CordonError(`cannot listen on ${path}`, { why: reasonOf(error), cause: error });
+    throw new CordonError(`Cannot listen on ${path}`, { why: reasonOf(error), cause: error });
   }
 }
 
 function removeIf(path: string, { dev, ino }: { dev: number; ino: number | null }): void {
   const found = lstat(path);
-  if (found && found.dev === dev && found.ino === ino) Deno.removeSync(path);
+  if (!found || found.dev !== dev || found.ino !== ino) return;
+  try {
+    Deno.removeSync(path);
+  } catch (error) {
+    // Made by root for the user who runs now. The next start replaces it.
+    if (!(error instanceof Deno.errors.PermissionDenied)) throw error;
+  }
 }
 
 function lstat(path: string): Deno.FileInfo | undefined {
@@ -84,6 +97,6 @@ function lstat(path: string): Deno.FileInfo | undefined {
     return Deno.lstatSync(path);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return undefined;
-    throw new CordonError(`cannot listen on ${path}`, { why: reasonOf(error), cause: error });
+    throw new CordonError(`Cannot listen on ${path}`, { why: reasonOf(error), cause: error });
   }
 }

@@ -6,7 +6,7 @@ import type { Handler, Log, RequestInfo } from "./handler.ts";
 import type { Head } from "./head.ts";
 import type { Connection } from "./connection.ts";
 import type { Input } from "./input.ts";
-import { latin1 } from "./reply.ts";
+import { failure, latin1 } from "./reply.ts";
 
 /** Which of the requests under way it is; a client's line of that name is dropped. */
 const ID = "x-cordon-tunnel";
@@ -52,7 +52,7 @@ export function openTunnels(
       response = await handler(request, info);
     } catch (error) {
       if (!info.signal.aborted) log({ event: "failed", error: String(error) });
-      response = new Response("the server failed\n", { status: 500 });
+      response = failure();
     }
     if (response.status === 101) return response;
     // One request, one answer: nothing that the client sends may be read as a second request.

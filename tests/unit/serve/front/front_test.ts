@@ -97,11 +97,11 @@ Deno.test("pipelined requests are answered in order, on one connection", async (
   );
   const got = [];
   for (let count = 0; count < 5; count++) got.push(await raw.response());
-  assert.deepEqual(got.map(({ status, body }) => [status, body]), [
+  assert.deepEqual(got.map(({ status, body }) => [status, body.slice(0, 36)]), [
     [200, "hello"],
     [200, "first"],
     [200, "second"],
-    [500, "the server failed\n"],
+    [500, '{"type":"urn:cordon:problem:internal'],
     [404, "nothing here"],
   ]);
   assert.equal(served.events.length, 1);

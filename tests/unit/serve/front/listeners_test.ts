@@ -18,7 +18,7 @@ function leaveSocket(path: string): void {
 
 Deno.test("a Unix socket has its permissions, and goes with its listener", async () => {
   const directory = tmp();
-  const { listener, remove } = await listenUnix(`${directory}/s`, 0o660);
+  const { listener, remove } = await listenUnix(`${directory}/s`, { mode: 0o660 });
   assert.equal(Deno.lstatSync(`${directory}/s`).mode! & 0o777, 0o660);
   assert.deepEqual(names(directory), ["s"]);
   remove();
@@ -29,7 +29,7 @@ Deno.test("a Unix socket has its permissions, and goes with its listener", async
 Deno.test("a dead daemon's socket is replaced", async () => {
   const directory = tmp();
   leaveSocket(`${directory}/s`);
-  const { listener, remove } = await listenUnix(`${directory}/s`, 0o600);
+  const { listener, remove } = await listenUnix(`${directory}/s`, { mode: 0o600 });
   (await Deno.connect({ transport: "unix", path: `${directory}/s` })).close();
   assert.deepEqual(names(directory), ["s"]);
   remove();
@@ -39,8 +39,8 @@ Deno.test("a dead daemon's socket is replaced", async () => {
 Deno.test("a living daemon's socket is left alone", async () => {
   const directory = tmp();
   const path = `${directory}/s`;
-  const first = await listenUnix(path, 0o600);
-  await assert.rejects(listenUnix(path, 0o600), {
+  const first = await listenUnix(path, { mode: 0o600 });
+  await assert.rejects(listenUnix(path, { mode: 0o600 }), {
     name: "CordonError",
     why: "another program listens there",
   });
@@ -58,7 +58,7 @@ Deno.test("nothing that is no socket is replaced, nor what a symlink leads to", 
   Deno.mkdirSync(`${directory}/directory`);
   const before = names(directory);
   for (const name of ["file", "link", "directory", "absent/s"]) {
-    await assert.rejects(listenUnix(`${directory}/${name}`, 0o600), CordonError, name);
+    await assert.rejects(listenUnix(`${directory}/${name}`, { mode: 0o600 }), CordonError, name);
   }
   assert.deepEqual(names(directory), before);
   assert.equal(Deno.readTextFileSync(`${directory}/file`), "precious");
@@ -69,7 +69,9 @@ Deno.test("of many that start at once on a dead daemon's socket one gets it, and
   const path = `${directory}/s`;
   for (let round = 0; round < 20; round++) {
     leaveSocket(path);
-    const started = await Promise.allSettled(Array.from({ length: 5 }, () => listenUnix(path, 0o600)));
+    const started = await Promise.allSettled(
+      Array.from({ length: 5 }, () => listenUnix(path, { mode: 0o600 })),
+    );
     const listening = started.filter((one) => one.status === "fulfilled").map(({ value }) => value);
     assert.equal(listening.length, 1);
     (await Deno.connect({ transport: "unix", path })).close();
@@ -81,9 +83,9 @@ Deno.test("of many that start at once on a dead daemon's socket one gets it, and
 
 Deno.test("the socket of a daemon that took the place is not removed", async () => {
   const directory = tmp();
-  const first = await listenUnix(`${directory}/s`, 0o600);
+  const first = await listenUnix(`${directory}/s`, { mode: 0o600 });
   Deno.removeSync(`${directory}/s`);
-  const second = await listenUnix(`${directory}/s`, 0o600);
+  const second = await listenUnix(`${directory}/s`, { mode: 0o600 });
   first.remove();
   assert.deepEqual(names(directory), ["s"]);
   second.remove();
@@ -100,7 +102,7 @@ Deno.test("when one address cannot be had, none is kept", async () => {
     openFront({ listen, hosts: [], origins: [], log() {} }, () => new Response()),
     {
       name: "CordonError",
-      message: `cannot listen on 127.0.0.1 port ${port}`,
+      message: `Cannot listen on 127.0.0.1 port ${port}`,
       why: "Address already in use",
     },
   );
