@@ -27,10 +27,13 @@ export function waitingCommand(): string[] {
  * of the first but its descriptors 0 to 2. `stdin`: what follows the line is the script's input, else /dev/null is.
  * `env` are the container's own variables, `NAME=VALUE`.
  */
-export function handover(script: string, options: { stdin: boolean; env: readonly string[] }): Uint8Array {
-  const own = new Set(options.env.map((entry) => entry.split("=", 1)[0]));
+export function handover(
+  script: string,
+  { stdin, env }: { stdin: boolean; env: readonly string[] },
+): Uint8Array {
+  const own = new Set(env.map((entry) => entry.split("=", 1)[0]));
   const names = [...LEFT.filter((name) => !own.has(name)), "l", "n"].join(" ");
-  const input = options.stdin ? "" : " </dev/null";
+  const input = stdin ? "" : " </dev/null";
   const line = `set -- "$@" ${quote(script)}; unset ${names}; exec "$@"${input}\n`;
   return new TextEncoder().encode(line);
 }
