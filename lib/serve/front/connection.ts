@@ -18,6 +18,8 @@ const AHEAD = 32 * 1024;
 const HALF_CLOSED_MS = 300;
 /** When no more is accepted: for the first request on a connection, which may be on its way already. */
 const FIRST_MS = 500;
+/** When no more is accepted: for what a WebSocket still carries, once the handler has nothing more to say. */
+const LAST_MS = 1000;
 /** After a refusal, for the client to read it: to close with unread bytes around would destroy it on its way. */
 const LINGER_MS = 2000;
 const MOST_LINGER_BYTES = 8 * 2 ** 20;
@@ -32,7 +34,7 @@ export class Connection {
   /** No request was read yet. */
   #fresh = true;
   #current: Exchange | undefined;
-  #stage: "idle" | "head" | "body" | "linger" = "idle";
+  #stage: "idle" | "head" | "body" | "linger" | "tunnel" = "idle";
   #readBy = Infinity;
   #writeBy = Infinity;
   #ending: Promise<void> | undefined;
@@ -62,16 +64,19 @@ export class Connection {
     if (now > this.#writeBy) return this.close();
     if (now <= this.#readBy) return;
     this.#readBy = Infinity;
-    if (this.#stage === "idle" || this.#stage === "linger") return this.close();
+    if (this.#stage !== "head" && this.#stage !== "body") return this.close();
     const what = this.#stage === "head" ? "request line and headers" : "body";
     this.#end({ status: 408, detail: `the ${what} did not come in time` });
   }
 
   /** No further request: what is in work is answered. */
   drain(): void {
-    if (this.#current || this.#input.length > 0) return;
-    if (this.#fresh) this.#readBy = Math.min(this.#readBy, performance.now() + FIRST_MS);
-    else this.close();
+    if (this.#stage === "tunnel") {
+      this.#readBy = performance.now() + LAST_MS;
+    } else if (!this.#current && this.#input.length === 0) {
+      if (this.#fresh) this.#readBy = Math.min(this.#readBy, performance.now() + FIRST_MS);
+      else this.close();
+    }
   }
 
   close(): void {
@@ -122,6 +127,7 @@ export class Connection {
       return false;
     }
     if (head.webSocket) {
+      this.#stage = "tunnel";
       await this.#shared.tunnels.open(head, { client: this, input: this.#input });
       return false;
     }

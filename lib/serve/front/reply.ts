@@ -70,7 +70,7 @@ export function framingOf(
 /** Status line and headers. `statusText` is sent as it is given: Dockyter shows nothing else of an error. */
 export function replyHead(
   response: Response,
-  { framing, keepAlive, version }: { framing: Framing; keepAlive: boolean; version: Head["version"] },
+  { framing, keepAlive }: { framing: Framing; keepAlive: boolean },
 ): string {
   const reason = response.statusText || REASONS[response.status] || "";
   let text = `HTTP/1.1 ${response.status} ${reason}\r\n`;
@@ -81,7 +81,6 @@ export function replyHead(
   if (typeof framing === "object") text += `content-length: ${framing.length}\r\n`;
   if (framing === "chunked") text += "transfer-encoding: chunked\r\n";
   if (!keepAlive) text += "connection: close\r\n";
-  else if (version === "1.0") text += "connection: keep-alive\r\n";
   return `${text}date: ${date()}\r\n\r\n`;
 }
 

@@ -31,7 +31,7 @@ export async function sendReply(
   const framing = framingOf(head, response, there.ended ? there.size : undefined);
   const keepAlive = head.keepAlive && body.done && !draining && framing !== "close";
   exchange.replied = true;
-  const parts: Uint8Array[] = [latin1(replyHead(response, { framing, keepAlive, version: head.version }))];
+  const parts: Uint8Array[] = [latin1(replyHead(response, { framing, keepAlive }))];
   let left = typeof framing === "object" ? framing.length : framing === "none" ? 0 : Infinity;
   for (const piece of there.pieces) {
     left -= piece.length;

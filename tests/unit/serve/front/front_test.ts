@@ -274,6 +274,15 @@ Deno.test("a WebSocket passes, knows its peer, and ends with the client", async 
   assert.deepEqual([...served.working], []);
 });
 
+Deno.test("drain ends a WebSocket that nobody ends", async () => {
+  await using served = await serve();
+  const socket = new WebSocket(`ws://127.0.0.1:${served.port}/ws`);
+  await new Promise((resolve) => socket.onopen = resolve);
+  const closed = new Promise((resolve) => socket.onclose = resolve);
+  await served.front.drain();
+  await closed;
+});
+
 const UPGRADE = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" +
   "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
