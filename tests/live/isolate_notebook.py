@@ -36,10 +36,18 @@ def notebook():
     return outputs
 
 
+def answer_to(client, id):
+    """The content of the answer to one request; a slow kernel still answers what wait_for_ready asked."""
+    while True:
+        message = client.get_shell_msg(timeout=120)
+        if message["parent_header"].get("msg_id") == id:
+            return message["content"]
+
+
 def reply(client, code):
     """The status or the exception's name, and what the code's last expression gave."""
     id = client.execute(code)
-    content = client.get_shell_msg(timeout=120)["content"]
+    content = answer_to(client, id)
     value = None
     while True:
         message = client.get_iopub_msg(timeout=120)
@@ -57,13 +65,12 @@ def interrupted(manager, client, code):
     while client.get_iopub_msg(timeout=120)["msg_type"] != "stream":
         pass
     manager.interrupt_kernel()
-    answer = client.get_shell_msg(timeout=120)
-    assert answer["parent_header"]["msg_id"] == id
+    content = answer_to(client, id)
     while True:
         try:
             client.get_iopub_msg(timeout=0.2)
         except queue.Empty:
-            return answer["content"].get("ename", answer["content"]["status"])
+            return content.get("ename", content["status"])
 
 
 def life():
