@@ -19,7 +19,7 @@ const DOCUMENTS = [
   ).sort(),
 ];
 
-const INFOS = ["sh", "sh no-test", "output", "json", "python", "toml", "ini", "nginx"];
+const INFOS = ["sh", "sh no-test", "output", "json", "python", "toml", "ini", "nginx", "text"];
 
 function read(path: string): string {
   return Deno.readTextFileSync(CHECKOUT + path);
