@@ -14,7 +14,9 @@ export async function reference(): Promise<string> {
     "Every command with every option. It is written from the table that `--help`, `cordon man` and the shells' " +
     "completions are written from: `deno task reference`.",
     "",
-    ...registry.commands.map(({ name, summary }) => `- [cordon ${name}](#${anchor(name)}): ${plain(summary)}`),
+    ...registry.commands.map(({ name, summary }) =>
+      `- [cordon ${name}](#${anchor(name)}): ${plain(summary)}`
+    ),
     "",
     "Called through a link of one of these names, cordon takes that tool's command line " +
     "([docs/migration.md](migration.md)):",
@@ -32,7 +34,9 @@ function section(command: Command): string[] {
   lines.push("", "Examples:", "", "```text");
   for (const { text, command: line } of command.examples) lines.push(`# ${text}`, line);
   lines.push("```");
-  for (const { name, description } of command.operands) lines.push("", `- \`${name}\`: ${plain(description)}`);
+  for (const { name, description } of command.operands) {
+    lines.push("", `- \`${name}\`: ${plain(description)}`);
+  }
   for (const [group, options] of grouped(shownOptions(command))) {
     lines.push("", `### ${group} of cordon ${command.name}`, "", ...options.map(item));
   }
