@@ -1,9 +1,11 @@
 /** Small pieces of C that every program needs, written once. */
-import { AT, CLONE, MADV_DONTNEED, O, POLL, PROT_READ, SIG } from "../../ffi/constants.ts";
+import { AT, CLONE, F, MADV_DONTNEED, O, POLL, PROT_READ, SIG } from "../../ffi/constants.ts";
 import { encodeOs } from "../host/bytes.ts";
 import type { Address, Argument, Label, Program, Slot } from "./program.ts";
 
 const PAGE = 4096;
+/** The last descriptor there can be, for close_range(2). */
+export const LAST = 0xffffffff;
 
 export interface Pipe {
   read: Slot;
@@ -48,6 +50,20 @@ export function fork(
     p.set(p.onAbort, 0);
     p.goto(child);
   });
+}
+
+/**
+ * Leaves these descriptors, close-on-exec, at `first` and the numbers behind it, and closes all others from there on. By
+ * way of numbers above, so that whatever they are none takes the place of another.
+ */
+export function gather(p: Program, fds: Argument[], first: number): void {
+  const end = first + fds.length, copies = fds.map(() => p.slot());
+  fds.forEach((fd, i) =>
+    p.sys("fcntl", [fd, F.DUPFD_CLOEXEC, end], { into: copies[i]!, say: "keep a descriptor" })
+  );
+  p.sys("close_range", [first, end - 1, 0]);
+  copies.forEach((fd, i) => p.sys("dup3", [fd, first + i, O.CLOEXEC]));
+  p.sys("close_range", [end, LAST, 0]);
 }
 
 /** Writes text to a file that exists, in one write(2). */
@@ -144,6 +160,46 @@ export function decimalRoutine(p: Program): { define(): void; call(value: Argume
       const here = p.label("return");
       p.set(value, number);
       p.set(out, address);
+      p.set(back, here);
+      p.goto(entry);
+      p.place(here);
+    },
+  };
+}
+
+/** A subroutine that makes `path` the path of a descriptor, `/proc/self/fd/N`. */
+export function descriptorPath(p: Program): { path: Address; define(): void; call(fd: Argument): void } {
+  const prefix = "/proc/self/fd/";
+  const path = p.bytes(encodeOs(prefix.padEnd(prefix.length + 10, "\0")));
+  const number = p.slot(),
+    rest = p.slot(),
+    text = p.slot(),
+    back = p.slot(),
+    entry = p.label("descriptor's path");
+  return {
+    path,
+    define() {
+      p.place(entry);
+      p.set(text, 0);
+      p.loop((done) => { // the last digit first; each moves those behind it up
+        p.set(rest, number);
+        divide(p, number, 10);
+        for (const shift of [1, 3]) {
+          const times = p.slot();
+          p.shl(times, number, shift);
+          p.sub(rest, rest, times);
+        }
+        p.shl(text, text, 8);
+        p.add(text, text, rest);
+        p.add(text, text, 0x30);
+        p.when([number, "==", 0], done);
+      });
+      p.store(path.plus(prefix.length), text);
+      p.goto(back);
+    },
+    call(fd) {
+      const here = p.label("return");
+      p.set(number, fd);
       p.set(back, here);
       p.goto(entry);
       p.place(here);

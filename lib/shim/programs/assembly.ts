@@ -17,6 +17,7 @@ import {
 import type { Step } from "../../engine/namespaces/steps.ts";
 import { isBelow } from "../../engine/namespaces/tree.ts";
 import { encodeOs } from "../../host/bytes.ts";
+import type { descriptorPath } from "../kit.ts";
 import type { Address, Argument, Label, Program, Slot } from "../program.ts";
 
 const TREE = AT.EMPTY_PATH | AT.RECURSIVE;
@@ -35,6 +36,10 @@ export interface Assembly {
   /** struct open_how for sources and for destinations. */
   sourceHow: Address;
   destHow: Address;
+  /** Makes the path of a descriptor. */
+  pathOf: ReturnType<typeof descriptorPath>;
+  /** Where overlays keep what is changed. */
+  scratch: Slot;
   /** Program that copies trees (`copy` mounts). */
   cp: string;
   /** Our own file systems, by where they are mounted: the root and what was mounted in it, innermost last. */
@@ -183,7 +188,7 @@ export function attach(
 
 interface FileSystemOptions {
   type: string;
-  options: [string, string?][];
+  options: [string, (string | Address)?][];
   attributes: number;
 }
 

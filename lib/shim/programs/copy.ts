@@ -4,11 +4,11 @@
  * opening what is in it, and whoever owns the tree may put a symlink there meanwhile. So none leads to the host's files.
  */
 import { F, O } from "../../../ffi/constants.ts";
-import { fork } from "../kit.ts";
+import { fork, gather } from "../kit.ts";
 import { type Assembly, cloneTree, onOwnGround, openSource } from "./assembly.ts";
 
-/** Fixed descriptors, so that cp's arguments can name them. */
-const FROM_FD = 202, TO_FD = 203;
+/** The descriptors that cp's arguments name. */
+const FROM_FD = 3, TO_FD = 4;
 
 /** Runs cp from the opened source to the opened place; its failure (no space, unreadable files) is ours. */
 export function copyTree(
@@ -29,14 +29,12 @@ export function copyTree(
   p.goto(parent);
 
   p.place(child);
-  // dup3 onto itself is an error; the source is opened first, so neither can have the other's number.
-  p.sys("dup3", [from, FROM_FD, 0]);
-  p.sys("dup3", [to, TO_FD, 0]);
-  p.sys("fcntl", [FROM_FD, F.SETFD, 0]);
   if (directory) {
     p.sys("fchdir", [a.root], { say: "enter the new root for cp" });
     p.sys("chroot", ["."], { say: "make it the root of cp" });
   }
+  gather(p, [from, to], FROM_FD);
+  for (const fd of [FROM_FD, TO_FD]) p.sys("fcntl", [fd, F.SETFD, 0]);
   const preserve = directory ? "--preserve=mode,timestamps,links" : "--preserve=mode,timestamps";
   const args = directory
     ? [a.cp, "-RP", preserve, "--", `/proc/self/fd/${FROM_FD}/.`, `/proc/self/fd/${TO_FD}/`]

@@ -3,26 +3,34 @@
  * are read-only, which does not hinder reading and writing a device and keeps its owner, mode and times: root mapped to
  * itself owns the machine's /dev/null, and an ordinary user the terminal.
  */
-import { AT, F, IOCTL, MOUNT_ATTR, MOVE_MOUNT, O, OPEN_TREE, S, STATX } from "../../../ffi/constants.ts";
-import { STATX_FIELD, STATX_SIZE } from "../../../ffi/constants.ts";
-import type { Address, Argument, Label, Program } from "../program.ts";
+import {
+  AT,
+  F,
+  IOCTL,
+  MOUNT_ATTR,
+  MOVE_MOUNT,
+  O,
+  OPEN_TREE,
+  openFlags,
+  S,
+  STATX,
+  STATX_FIELD,
+  STATX_SIZE,
+} from "../../../ffi/constants.ts";
+import type { Address, Argument, Label, Program, Slot } from "../program.ts";
 import { type Assembly, onOwnGround, setAttributes } from "./assembly.ts";
 
-/** S_IFCHR of inode(7). */
-const CHARACTER_DEVICE = 0o020000;
 const TERMIOS_SIZE = 64;
-/** Fixed, so that a path can name it. */
-const TREE_FD = 204;
 
 /** The terminal on stdin, by the name it has outside; without one /dev/null. */
 export function consoleDevice(a: Assembly, dest: string): void {
   const { p } = a;
   const none = p.label("no terminal"), end = p.label();
   p.sys("ioctl", [0, IOCTL.TCGETS, p.buffer(TERMIOS_SIZE)], { fail: none });
-  takeDevice(a, 0, none);
+  const tree = takeDevice(a, 0, none);
   const { fd, name } = onOwnGround(a, dest);
-  p.sys("move_mount", [TREE_FD, "", fd, name, MOVE_MOUNT.F_EMPTY_PATH], { say: `mount ${dest}` });
-  p.sys("close", [TREE_FD]);
+  p.sys("move_mount", [tree, "", fd, name, MOVE_MOUNT.F_EMPTY_PATH], { say: `mount ${dest}` });
+  p.sys("close", [tree]);
   p.goto(end);
   p.place(none);
   coverWithNull(a, fd, name, `mount ${dest}`);
@@ -53,22 +61,30 @@ export function reopenDevices(a: Assembly): void {
     look(p, fd, before);
     p.field(type, before.plus(STATX_FIELD.mode), 16);
     p.and(type, type, S.IFMT);
-    p.when([type, "!=", CHARACTER_DEVICE], done);
+    p.when([type, "!=", S.IFCHR], done);
     p.sys("fcntl", [fd, F.GETFL], { into: flags });
     p.and(flags, flags, O.WRONLY | O.RDWR | O.APPEND | O.NONBLOCK);
     p.add(flags, flags, O.NOCTTY | O.CLOEXEC);
     // By a name that is there inside, where it can be: that is what /proc/self/fd shows.
-    for (const path of ["dev/null", "dev/console"]) {
-      const next = p.label();
-      p.sys("openat", [a.root, path, flags, 0], { into: opened, fail: next });
+    for (const device of ["/dev/null", "/dev/console"]) {
+      const next = p.label(), here = p.label(), place = onOwnGround(a, device);
+      // Looked at before it is opened: what the caller has mounted at /dev may hold a pipe of that name, or a link.
+      const [how, wanted] = [AT.SYMLINK_NOFOLLOW, STATX.TYPE | STATX.INO];
+      p.sys("statx", [place.fd, place.name, how, wanted, after], { fail: next });
+      ifSameFile(p, [before, after], here);
+      p.goto(next);
+      p.place(here);
+      p.add(opened, flags, openFlags(p.arch).NOFOLLOW);
+      p.sys("openat", [place.fd, place.name, opened, 0], { into: opened, fail: next });
       look(p, opened, after);
       ifSameFile(p, [before, after], found);
       p.sys("close", [opened]);
       p.place(next);
     }
     const closeTree = p.label(), closeOpened = p.label(), same = p.label();
-    takeDevice(a, fd, done);
-    p.sys("openat", [AT.FDCWD, `/proc/self/fd/${TREE_FD}`, flags, 0], { into: opened, fail: closeTree });
+    const tree = takeDevice(a, fd, done);
+    a.pathOf.call(tree);
+    p.sys("openat", [AT.FDCWD, a.pathOf.path, flags, 0], { into: opened, fail: closeTree });
     look(p, opened, after);
     ifSameFile(p, [before, after], same);
     p.goto(closeOpened);
@@ -77,7 +93,7 @@ export function reopenDevices(a: Assembly): void {
     p.place(closeOpened);
     p.sys("close", [opened]);
     p.place(closeTree);
-    p.sys("close", [TREE_FD]);
+    p.sys("close", [tree]);
     p.goto(done);
     p.place(found);
     p.sys("dup3", [opened, fd, 0]);
@@ -86,20 +102,19 @@ export function reopenDevices(a: Assembly): void {
   }
 }
 
-/** The node that a descriptor is open on, as a detached read-only mount on {@link TREE_FD}; else goes to `none`. */
-function takeDevice(a: Assembly, fd: number, none: Label): void {
+/** The node that a descriptor is open on, as a detached read-only mount; else goes to `none`. */
+function takeDevice(a: Assembly, fd: number, none: Label): Slot {
   const { p } = a;
   const name = p.buffer(256), tree = p.slot();
   p.sys("readlinkat", [AT.FDCWD, `/proc/self/fd/${fd}`, name, 255], { fail: none });
   p.sys("open_tree", [AT.FDCWD, name, OPEN_TREE.CLONE | OPEN_TREE.CLOEXEC], { into: tree, fail: none });
-  p.sys("dup3", [tree, TREE_FD, O.CLOEXEC]);
-  p.sys("close", [tree]);
   const attributes = MOUNT_ATTR.RDONLY | MOUNT_ATTR.NOSUID;
-  setAttributes(a, TREE_FD, {
+  setAttributes(a, tree, {
     attributes,
     recursive: false,
     say: `make the mount of descriptor ${fd} read-only`,
   });
+  return tree;
 }
 
 function look(p: Program, fd: Argument, into: Address): void {

@@ -20,13 +20,13 @@ import {
 import { EXIT } from "../../errors.ts";
 import { encodeOs } from "../../host/bytes.ts";
 import { fork, ifPolled, keepOnly, pollWord, writeTo } from "../kit.ts";
-import type { Address, Program, Slot } from "../program.ts";
+import type { Address, Label, Program, Slot } from "../program.ts";
 import { assembleRoot } from "./mounts.ts";
 import { rename } from "./names.ts";
 import { awaitUplink, offerListeners } from "./outbound.ts";
 import { dropCapabilities } from "./privileges.ts";
 import type { RelayPlan } from "./relay.ts";
-import { REPORT, type Shared } from "./sandbox.ts";
+import { END_ALL, REPORT, type Shared } from "./sandbox.ts";
 import { giveTerminal, startGroup } from "./terminal.ts";
 
 const SIGINFO_SIZE = 128;
@@ -79,7 +79,7 @@ export function initProcess(s: Shared): void {
   serve(s, target, watched);
 }
 
-/** The relay needs the assembled root, and us still dumpable, to enter. It has entered when its pipe's end is there. */
+/** The relay needs the assembled root, and us still dumpable, to enter. A byte says that it has; without one it has failed. */
 function letRelayEnter({ p, go, entered }: Shared, relay: RelayPlan): void {
   const byte = p.buffer(8), n = p.slot();
   p.sys("close", [go.read]);
@@ -89,6 +89,7 @@ function letRelayEnter({ p, go, entered }: Shared, relay: RelayPlan): void {
     into: n,
     say: `wait for the relay of ${relay.forwards.length} listeners`,
   });
+  p.if([n, "!=", 1], () => p.exit(EXIT.cordon)); // it has said why
   p.sys("close", [entered.read]);
 }
 
@@ -147,7 +148,7 @@ function serve(s: Shared, target: Slot, { polled, signals }: Watched): void {
     p.add(report, report, kind);
     p.sys("write", [s.report.write, report.address, 8], { fail: "ignore" });
   };
-  const end = p.label("end of init");
+  const end = p.label("end of init"), endAll = p.label("end all");
   keepOnly(p, end);
   p.loop((_, again) => {
     const children = p.label("children"), time = p.label("time"), passed = p.label("passed on");
@@ -161,6 +162,7 @@ function serve(s: Shared, target: Slot, { polled, signals }: Watched): void {
     p.set(kind, REPORT.timeout);
     p.set(status, 0);
     send();
+    p.place(endAll);
     // Who is waited for counts in the result; what dies with init does not.
     p.sys("kill", [-1, SIG.KILL], { fail: "ignore" });
     const reaped = p.label("all reaped");
@@ -189,18 +191,22 @@ function serve(s: Shared, target: Slot, { polled, signals }: Watched): void {
     p.goto(again);
 
     p.place(passed);
-    passSignal(s, target, again);
+    passSignal(s, { target, again, endAll });
     p.goto(again);
   });
   p.place(end);
 }
 
 /** One word from the monitor: the signal goes to the target's process group. */
-function passSignal(s: Shared, target: Slot, again: ReturnType<Program["label"]>): void {
+function passSignal(
+  s: Shared,
+  { target, again, endAll }: { target: Slot; again: Label; endAll: Label },
+): void {
   const { p } = s;
   const word = p.slot(), n = p.slot(), signal = p.slot(), foreground = p.slot(), group = p.slot();
   p.sys("read", [s.control.read, word.address, 8], { into: n, fail: again });
   p.if([n, "==", 0], () => p.exit(EXIT.cordon));
+  p.when([word, "==", END_ALL], endAll);
   p.and(signal, word, 0xff);
   p.shr(foreground, word, 8);
   p.if([signal, "==", SIG.CONT], () => p.if([foreground, "!=", 0], () => giveTerminal(s, target)));

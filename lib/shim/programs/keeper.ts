@@ -5,6 +5,7 @@
  */
 import { PR, SIG_BLOCK, SIG_SETMASK, SIGSET } from "../../../ffi/constants.ts";
 import type { Arch } from "../../../ffi/syscalls.ts";
+import { LAST } from "../kit.ts";
 import { Program } from "../program.ts";
 
 export interface KeeperPlan {
@@ -27,8 +28,6 @@ export const TELL = {
   /** Nothing is left to remove. */
   dismissed: "q",
 } as const;
-
-const LAST = 0xffffffff;
 
 export function keeperProgram(plan: KeeperPlan): Program {
   const p = new Program(plan.arch);

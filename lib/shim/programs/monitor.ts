@@ -114,7 +114,7 @@ export function monitor(s: Shared): void {
     p.sys("read", [signals, info, SIGINFO_SIZE], { fail: again });
     p.field(signal, info, 32);
     p.if([signal, "==", SIG.CHLD], () => {
-      if (pumps.output) watchOutput(p, pumps.output, { initPid, reason });
+      if (pumps.output) watchOutput(s, pumps.output, reason);
       p.goto(again);
     });
     forward(s, signal, terminal);

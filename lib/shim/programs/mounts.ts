@@ -5,6 +5,7 @@
 import { AT, MNT_DETACH, MOUNT_ATTR, MOVE_MOUNT, MS, O, openFlags, RESOLVE } from "../../../ffi/constants.ts";
 import type { Step } from "../../engine/namespaces/steps.ts";
 import { isBelow } from "../../engine/namespaces/tree.ts";
+import { descriptorPath } from "../kit.ts";
 import type { Program, Slot } from "../program.ts";
 import {
   type Assembly,
@@ -21,7 +22,7 @@ import {
 } from "./assembly.ts";
 import { copyTree } from "./copy.ts";
 import { consoleDevice, reopenDevices } from "./devices.ts";
-import { overlay, scratch } from "./overlay.ts";
+import { makeScratch, overlay } from "./overlay.ts";
 import { proc } from "./proc.ts";
 
 export interface MountOptions {
@@ -44,10 +45,15 @@ export function assembleRoot(p: Program, steps: Step[], options: MountOptions): 
     assembleAt,
     sourceHow: how(RESOLVE.NO_SYMLINKS | RESOLVE.NO_MAGICLINKS),
     destHow: how(RESOLVE.IN_ROOT),
+    pathOf: descriptorPath(p),
+    scratch: p.slot(),
     cp: options.cp,
     own: [],
   };
-  const umask = p.slot();
+  const umask = p.slot(), start = p.label();
+  p.goto(start);
+  a.pathOf.define();
+  p.place(start);
   p.sys("umask", [0], { into: umask }); // what is made here has the modes it is made with
   p.sys("mount", ["none", "/", 0, MS.REC | MS.PRIVATE, 0], { say: "make mount propagation private" });
 
@@ -62,7 +68,8 @@ export function assembleRoot(p: Program, steps: Step[], options: MountOptions): 
   const flags = O.PATH | openFlags(p.arch).DIRECTORY | O.CLOEXEC;
   p.sys("openat", [AT.FDCWD, assembleAt, flags, 0], { into: a.base, say: `open ${assembleAt}` });
   p.set(p.suspectMachine, 1);
-  if (steps.some((s) => s.do === "overlay")) scratch(a, options.tmpBytes);
+  const overlays = steps.some((s) => s.do === "overlay");
+  if (overlays) makeScratch(a, options.tmpBytes);
   const whole = steps.find((s) => s.do === "root");
   if (whole) p.set(a.root, early.get(whole) ?? cloneTree(a, whole));
   else {
@@ -92,8 +99,8 @@ export function assembleRoot(p: Program, steps: Step[], options: MountOptions): 
   p.sys("umount2", [".", MNT_DETACH], { say: "detach the old root" });
   p.sys("chdir", ["/"]);
   // Held by init they would keep the host's file systems busy for as long as the sandbox lives.
-  p.sys("close", [a.base]);
-  p.sys("close", [a.root]);
+  for (const fd of [a.base, a.root]) p.sys("close", [fd]);
+  if (overlays) p.sys("close", [a.scratch]);
 }
 
 /** Every path that something is made or mounted below. */

@@ -20,7 +20,7 @@ import {
   SOL_SOCKET,
 } from "../../../ffi/constants.ts";
 import { socketAddress } from "../../host/address.ts";
-import { decimalRoutine, fork, ifPolled, refuse } from "../kit.ts";
+import { decimalRoutine, fork, gather, ifPolled, refuse } from "../kit.ts";
 import type { Address, Program, Slot } from "../program.ts";
 import { startRelay } from "./relay.ts";
 import type { Shared } from "./sandbox.ts";
@@ -46,9 +46,8 @@ export interface HelperPlan {
 }
 
 const BACKLOG = 1024, MOST_CONNECTIONS = 1024;
-/** Fixed descriptors of the keeper. */
-const ALIVE = 100, LINK = 101, CHILDREN = 102;
-const LAST = 0xffffffff;
+/** Descriptors of the keeper; a third, its end of the socket to init, tells by its end that there is no uplink. */
+const ALIVE = 3, CHILDREN = 4;
 /** How long the uplink may take to stand. */
 const PATIENCE_MS = 10_000, STEP_MS = 5;
 
@@ -111,13 +110,9 @@ function startKeeper(
   for (const fd of others) p.sys("close", [fd], { fail: "ignore" });
   p.sys("setsid", []);
   p.sys("prctl", [PR.SET_NAME, "cordon-keeper"]);
-  p.sys("dup3", [alive, ALIVE, O.CLOEXEC]);
-  p.sys("dup3", [network.read, LINK, O.CLOEXEC]); // its end tells init that there is no uplink
   const onlyChild = p.slot(1n << BigInt(SIG.CHLD - 1));
   p.sys("signalfd4", [-1, onlyChild.address, SIGSET, SFD_CLOEXEC], { into: t });
-  p.sys("dup3", [t, CHILDREN, O.CLOEXEC]);
-  p.sys("close_range", [3, ALIVE - 1, 0]);
-  p.sys("close_range", [CHILDREN + 1, LAST, 0]);
+  gather(p, [alive, t, network.read], ALIVE);
   const digits = p.buffer(24), decimal = decimalRoutine(p);
   decimal.call(initPid, digits);
   fork(p, pid, stack, { say: `start ${helper.name}` });

@@ -1,8 +1,8 @@
 /** The pump of input: from a regular file on stdin into the pipe the target reads. */
 import { E, F, IOCTL, SIG, SPLICE } from "../../../ffi/constants.ts";
-import { fork, keepOnly, pipe, pipeSlots, silently } from "../kit.ts";
+import { fork, keepOnly, LAST, pipe, pipeSlots, silently } from "../kit.ts";
 import type { Program, Slot } from "../program.ts";
-import { dieWithMonitor, ifRegular, LAST, writeAll } from "./pump_kit.ts";
+import { dieWithMonitor, ifRegular, writeAll } from "./pump_kit.ts";
 import type { Shared } from "./sandbox.ts";
 import { statDescriptor } from "./stdio.ts";
 

@@ -5,9 +5,6 @@ import type { Address, Label, Program, Slot } from "../program.ts";
 import type { Shared } from "./sandbox.ts";
 import { typeOf } from "./stdio.ts";
 
-/** The last descriptor there can be, for close_range(2). */
-export const LAST = 0xffffffff;
-
 /** A pump dies with the monitor, also with one that died before it asked for that. */
 export function dieWithMonitor(s: Shared): void {
   const { p } = s;

@@ -1,11 +1,11 @@
 /** The pump of output: from the pipes the target writes to stdout and stderr, counted where they are limited. */
 import { F, O, POLL, SIG, SIGSET, STATX_FIELD, W } from "../../../ffi/constants.ts";
 import { EXIT } from "../../errors.ts";
-import { fork, ifPolled, keepOnly, pipe, pipeSlots, pollWord, silently } from "../kit.ts";
+import { fork, ifPolled, keepOnly, LAST, pipe, pipeSlots, pollWord, silently } from "../kit.ts";
 import type { Address, Label, Program, Slot } from "../program.ts";
-import { dieWithMonitor, ifRegular, LAST, writeAll } from "./pump_kit.ts";
+import { dieWithMonitor, ifRegular, writeAll } from "./pump_kit.ts";
 import { REASON } from "./result.ts";
-import type { Shared } from "./sandbox.ts";
+import { END_ALL, type Shared } from "./sandbox.ts";
 import { statDescriptor } from "./stdio.ts";
 
 /** Status of a pump that met the output limit. */
@@ -145,13 +145,8 @@ function outputPump(p: Program, { reads, limit }: Output): void {
   p.place(end);
 }
 
-interface Watch {
-  initPid: Slot;
-  reason: Slot;
-}
-
 /** On SIGCHLD: a pump of output that has ended may have met its limit, and then the sandbox ends. */
-export function watchOutput(p: Program, { pid, status }: OutputPump, { initPid, reason }: Watch): void {
+export function watchOutput({ p, control }: Shared, { pid, status }: OutputPump, reason: Slot): void {
   const who = p.slot(), on = p.label();
   p.when([pid, "==", 0], on);
   p.sys("wait4", [pid, status.address, W.NOHANG, 0], { into: who, fail: on });
@@ -159,7 +154,7 @@ export function watchOutput(p: Program, { pid, status }: OutputPump, { initPid, 
   p.set(pid, 0);
   p.when([status, "!=", MET_LIMIT << 8], on);
   p.set(reason, REASON.output);
-  p.sys("kill", [initPid, SIG.KILL], { fail: "ignore" });
+  p.sys("write", [control.write, p.words(END_ALL), 8], { fail: "ignore" }); // init is ending: its report follows
   p.place(on);
 }
 

@@ -6,12 +6,12 @@
 import { AF, CLONE, E, F, O, POLL, PR, SFD_CLOEXEC, SIG, SIGSET, W } from "../../../ffi/constants.ts";
 import { socketAddress } from "../../host/address.ts";
 import type { Forward } from "../../spec/spec.ts";
-import { fork, ifPolled, type Pipe } from "../kit.ts";
+import { fork, gather, ifPolled, type Pipe } from "../kit.ts";
 import type { Address, Argument, Program, Slot } from "../program.ts";
 import { dropCapabilities } from "./privileges.ts";
 import { lengthen, look, pause } from "./relay_ready.ts";
 import { carry } from "./relay_connection.ts";
-import { ALIVE, type Names, unixAddress } from "./relay_name.ts";
+import { ALIVE, FOUND, type Names, unixAddress } from "./relay_name.ts";
 
 /** `Listener`: a descriptor of the caller's, or one that the program gets on its way. */
 export interface RelayPlan<Listener extends Argument = number> extends Partial<Names> {
@@ -32,33 +32,32 @@ export interface RelayLinks {
 export interface SandboxLinks {
   /** Its end of file says that the root stands and the namespaces can be entered. */
   go: Pipe;
-  /** Its end of file says to init that all relays have entered. */
+  /** A byte says to init that the relay has entered and serves; its end of file alone, that it could not. */
   entered: Pipe;
   /** pidfd of init. */
   init: Slot;
 }
 
-/** Fixed descriptors of an acceptor, out of the way of what it opens. */
-const CHILDREN = ALIVE + 1, LISTENERS = ALIVE + 2;
-const LAST = 0xffffffff;
+/** Descriptors of an acceptor. */
+const CHILDREN = FOUND + 1, LISTENERS = FOUND + 2;
 
 /** Appends the acceptor's operations; it never falls through. */
 export function acceptor(p: Program, plan: RelayPlan<Argument>, links: RelayLinks): void {
   const t = p.slot();
   if (links.sandbox) enter(p, links.sandbox);
-  p.sys("dup3", [links.alive, ALIVE, O.CLOEXEC], { say: "keep the monitor's pipe" });
-  plan.forwards.forEach(({ listenFd }, i) => {
-    p.sys("dup3", [listenFd, LISTENERS + i, O.CLOEXEC], { say: "keep a listener" });
-    p.sys("fcntl", [LISTENERS + i, F.SETFL, O.NONBLOCK]);
-  });
+  for (const { listenFd } of plan.forwards) p.sys("fcntl", [listenFd, F.SETFL, O.NONBLOCK]);
   const onlyChild = p.slot(1n << BigInt(SIG.CHLD - 1));
   p.sys("signalfd4", [-1, onlyChild.address, SIGSET, SFD_CLOEXEC | O.NONBLOCK], { into: t });
-  p.sys("dup3", [t, CHILDREN, O.CLOEXEC], { say: "keep a signal descriptor" });
   if (links.sandbox) dropCapabilities(p);
   p.sys("prctl", [PR.SET_NO_NEW_PRIVS, 1, 0, 0, 0]);
   p.sys("prctl", [PR.SET_DUMPABLE, 0, 0, 0, 0]); // a socket of the host's network is not to be stolen from us
-  p.sys("close_range", [0, ALIVE - 1, 0]); // `entered` among them: init may go on
-  p.sys("close_range", [LISTENERS + plan.forwards.length, LAST, 0]);
+  const kept = [links.alive, links.alive, t, ...plan.forwards.map(({ listenFd }) => listenFd)];
+  const entered = ALIVE + kept.length;
+  gather(p, links.sandbox ? [...kept, links.sandbox.entered.write] : kept, ALIVE);
+  if (links.sandbox) {
+    p.sys("write", [entered, "!", 1], { fail: "ignore" });
+    p.sys("close", [entered]);
+  }
   accept(p, plan);
 }
 
@@ -154,7 +153,7 @@ function accept(p: Program, plan: RelayPlan<Argument>): void {
   p.place(gone);
   p.exit(0); // the listeners go at once; connections drain by themselves
   p.place(connection);
-  p.sys("close_range", [CHILDREN, LISTENERS + count, 0]);
+  p.sys("close_range", [CHILDREN, LISTENERS + count - 1, 0]);
   carry(p, { client, record, guarded });
 }
 

@@ -3,10 +3,10 @@ import { AF, AT, O, openFlags } from "../../../ffi/constants.ts";
 import { encodeOs } from "../../host/bytes.ts";
 import type { Label, Program, Slot } from "../program.ts";
 
-/** The descriptor whose hang-up says that the monitor is gone; out of the way of what a relay opens. */
-export const ALIVE = 100;
-/** A file at the end of a path, before it is connected to. */
-const FOUND = ALIVE - 1;
+/** The descriptor whose hang-up says that the monitor is gone. */
+export const ALIVE = 0;
+/** A file at the end of a path, before it is connected to; another copy of {@link ALIVE} keeps its place. */
+export const FOUND = 1;
 
 /** A socket's address as connect(2) takes it. */
 export interface Name {

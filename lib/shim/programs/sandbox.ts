@@ -98,7 +98,7 @@ export interface Shared {
   foreground: Slot;
   /** The terminal, or -1. */
   terminal: Slot;
-  /** monitor → init: a word `signal | foreground << 8`. Its end of file tells init that the monitor died. */
+  /** monitor → init: a word `signal | foreground << 8`, or {@link END_ALL}. Its end of file: the monitor died. */
   control: Pipe;
   /** init → monitor: a word `kind | value << 32`, see {@link REPORT}. Its end of file tells the monitor that init died. */
   report: Pipe;
@@ -113,6 +113,9 @@ export interface Shared {
 
 /** Kinds of report from init. */
 export const REPORT = { exited: 1, stopped: 2, timeout: 3, failed: 4 } as const;
+
+/** To init: kill all that is inside and wait for it, so that the result counts what it used. */
+export const END_ALL = 0x200;
 
 /** Builds the program of a sandbox. */
 export function sandboxProgram(plan: SandboxPlan): Program {

@@ -3,11 +3,9 @@
  * a way out and is refused. Regular files go through the pumps of `pumps.ts`.
  */
 import { AT, F, O, S, STATX, STATX_FIELD, STATX_SIZE } from "../../../ffi/constants.ts";
-import { refuse } from "../kit.ts";
+import { LAST, refuse } from "../kit.ts";
 import type { Address, Argument, Program, Slot } from "../program.ts";
 import type { SandboxPlan } from "./sandbox.ts";
-
-const LAST = 0xffffffff;
 
 /** A closed descriptor 0–2 becomes /dev/null: the next file opened must not take its number. */
 export function openMissing(p: Program): void {
