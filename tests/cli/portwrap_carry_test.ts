@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { everyone } from "../helpers/everyone.ts";
 import { program } from "../helpers/need.ts";
-import { connect, guest, readAll, refused, start, until } from "./portwrap_running.ts";
+import { below, connect, guest, readAll, refused, start, until } from "./portwrap_running.ts";
 
 const needs = [program("python3")];
 const ECHO = `
@@ -93,11 +93,11 @@ everyone("500 connections at once are all served, and leave nothing behind", asy
     const n = await conn.read(buffer);
     assert.equal(new TextDecoder().decode(buffer.subarray(0, n!)), text);
   }));
-  assert.ok(children(running.pid) >= 500);
+  assert.ok(below(running.pid).length >= 500);
   for (const conn of conns) conn.close();
   await until(
-    () => children(running.pid) <= 3 ? true : undefined,
-    () => `${children(running.pid)} processes are left`,
+    () => below(running.pid).length <= 3 ? true : undefined,
+    () => `${below(running.pid).length} processes are left`,
   );
 }, { needs });
 
@@ -114,7 +114,7 @@ everyone("a flood of connections is held at a limit and does not stop one that s
       await standing.read(buffer);
       assert.equal(buffer[0], i);
     }
-    assert.ok(children(running.pid) <= 1024 + 3, `${children(running.pid)} processes`);
+    assert.ok(below(running.pid).length <= 1024 + 3, `${below(running.pid).length} processes`);
   } finally {
     for (const result of flood) if (result.status === "fulfilled") result.value.close();
   }
@@ -133,24 +133,57 @@ everyone("several ports, over IPv4 and IPv6", async (p) => {
   assert.ok(await refused(running.ports[2]!));
 }, { needs });
 
-/** Processes below this one, at any depth. */
-function children(pid: number): number {
-  let found = 0;
-  const below = [pid];
-  const parents = new Map<number, number[]>();
-  for (const { name } of Deno.readDirSync("/proc")) {
-    if (!/^\d+$/.test(name)) continue;
-    try {
-      const stat = Deno.readTextFileSync(`/proc/${name}/stat`);
-      const parent = Number(stat.slice(stat.lastIndexOf(")") + 4).split(" ")[0]);
-      parents.set(parent, [...parents.get(parent) ?? [], Number(name)]);
-    } catch { /* it has just ended */ }
-  }
-  while (below.length > 0) {
-    for (const child of parents.get(below.pop()!) ?? []) {
-      found++;
-      below.push(child);
+everyone("hundreds of allowed destinations are each reached under their own address", async (p) => {
+  const servers = Array.from(
+    { length: 200 },
+    (_, i) => Deno.listen({ port: 0, hostname: `127.0.1.${i + 1}` }),
+  );
+  const serving = servers.map(async (server, i) => {
+    for await (const conn of server) {
+      await conn.write(new TextEncoder().encode(String(i)));
+      conn.close();
     }
+  });
+  try {
+    const ask = `
+import socket, sys
+for word in sys.argv[1:]:
+    address, port = word.split(":")
+    with socket.create_connection((address, int(port)), 20) as s: print(s.recv(9).decode())`;
+    const names = servers.map(({ addr }) =>
+      `127.0.1.${servers.findIndex((s) => s.addr === addr) + 1}:${addr.port}`
+    );
+    const allow = names.flatMap((name) => ["--allow", name]);
+    const { code, stdout, stderr } = await p.cordon(
+      ["portwrap", "-p", "0", "-P", "1", ...allow, "--", "python3", "-c", ask, ...names],
+    );
+    assert.deepEqual([code, stderr], [0, ""]);
+    assert.deepEqual(stdout.trim().split("\n"), servers.map((_, i) => String(i)));
+  } finally {
+    for (const server of servers) server.close();
+    await Promise.all(serving);
   }
-  return found;
+}, { needs });
+
+everyone("a connection on which nothing is said stays, and is carried afterwards", async (p) => {
+  // A relay or a socket with a time limit shows one on its timers; the seconds stand for hours.
+  await using running = await start(p, guest(ECHO));
+  using conn = await connect(running.ports[0]!);
+  await new Promise((resolve) => setTimeout(resolve, 3000));
+  assert.deepEqual(timers(running.ports[0]!), ["00"]);
+  await conn.write(Uint8Array.of(7));
+  const buffer = new Uint8Array(1);
+  assert.equal(await conn.read(buffer), 1);
+  assert.equal(buffer[0], 7);
+}, { needs });
+
+/** Kinds of the timers (proc_net_tcp(5): `tr`) that run on connections accepted at this port. */
+function timers(port: number): string[] {
+  const lines = Deno.readTextFileSync("/proc/net/tcp").split("\n").slice(1).map((line) =>
+    line.trim().split(/\s+/)
+  );
+  const own = lines.filter(([, local, , state]) =>
+    state === "01" && parseInt(local!.split(":")[1]!, 16) === port
+  );
+  return own.map((fields) => fields[5]!.split(":")[0]!);
 }

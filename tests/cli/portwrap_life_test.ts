@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { everyone, userOnly } from "../helpers/everyone.ts";
 import { program } from "../helpers/need.ts";
-import { connect, guest, start, until } from "./portwrap_running.ts";
+import { alive, below, connect, guest, start, until } from "./portwrap_running.ts";
 
 const needs = [program("python3")];
 
@@ -87,6 +87,25 @@ for (const signal of ["SIGINT", "SIGTERM", "SIGKILL"] as const) {
     (await connect(next.ports[0]!)).close();
   }, { needs });
 }
+
+everyone("nothing outlives the program for callers that do not read or do not close", async (p) => {
+  const behaviour = `
+if c.recv(1) == b"w": c.sendall(bytes(10**8))
+time.sleep(600)`;
+  await using running = await start(p, guest(behaviour));
+  const conns = await Promise.all(Array.from({ length: 20 }, () => connect(running.ports[0]!)));
+  try {
+    for (const [i, conn] of conns.entries()) await conn.write(new TextEncoder().encode("rw"[i % 2]));
+    const relays = below(running.pid);
+    assert.ok(relays.length >= 20);
+    running.signal("SIGTERM");
+    await running.status;
+    const left = () => relays.filter(alive);
+    await until(() => left().length === 0 || undefined, () => `left: ${left()}`, 10);
+  } finally {
+    for (const conn of conns) conn.close();
+  }
+}, { needs });
 
 everyone("a port in use is one clear error, and nothing is started", async (p) => {
   using taken = Deno.listen({ port: 0, hostname: "127.0.0.1" });

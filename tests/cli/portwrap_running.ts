@@ -164,3 +164,33 @@ export async function readAll(conn: Deno.Conn): Promise<Uint8Array> {
   parts.reduce((at, part) => (whole.set(part, at), at + part.length), 0);
   return whole;
 }
+
+/** Processes below this one, at any depth. */
+export function below(pid: number): number[] {
+  const children = new Map<number, number[]>();
+  for (const { name } of Deno.readDirSync("/proc")) {
+    if (!/^\d+$/.test(name)) continue;
+    try {
+      const stat = Deno.readTextFileSync(`/proc/${name}/stat`);
+      const parent = Number(stat.slice(stat.lastIndexOf(")") + 4).split(" ")[0]);
+      children.set(parent, [...children.get(parent) ?? [], Number(name)]);
+    } catch { /* it has just ended */ }
+  }
+  const found: number[] = [];
+  for (const todo = [pid]; todo.length > 0;) {
+    const next = children.get(todo.pop()!) ?? [];
+    found.push(...next);
+    todo.push(...next);
+  }
+  return found;
+}
+
+/** Whether a process is there and has not ended. */
+export function alive(pid: number): boolean {
+  try {
+    return !/^State:\tZ/m.test(Deno.readTextFileSync(`/proc/${pid}/status`));
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}

@@ -77,6 +77,14 @@ everyone("timeout: what the killed processes used is counted", async (p) => {
   assert.ok(result.maxRssBytes > 2 ** 19, JSON.stringify(result));
 });
 
+everyone("output: what the killed processes used is counted", async (p) => {
+  const work = "i=0; while [ $i -lt 100000 ]; do i=$((i + 1)); done";
+  const { result } = await resultOf(p, ["--output", "1000", ...SH(`${work}; exec yes`)]);
+  assert.equal(result.reason, "output");
+  assert.ok(result.userMs + result.systemMs > 20, JSON.stringify(result));
+  assert.ok(result.maxRssBytes > 2 ** 19, JSON.stringify(result));
+});
+
 everyone("output", async (p) => {
   const { code, stdout, result } = await resultOf(p, ["--output", "1000", ...SH("yes")]);
   assert.deepEqual([code, stdout.length], [137, 1000]);

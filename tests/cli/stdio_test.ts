@@ -30,6 +30,42 @@ everyone("leaked descriptors are closed, --keep-fd keeps", async (p) => {
   );
 });
 
+everyone("a descriptor of any number is kept, beside mounts of every kind", async (p) => {
+  const dir = p.dir();
+  await p.sh("mkdir tree; echo kept >kept", dir);
+  const numbers = Array.from({ length: 20 }, (_, i) => 190 + i);
+  const python = `
+import fcntl, os, sys
+exe, tree, *numbers = sys.argv[1:]
+for number in map(int, numbers):
+    fcntl.fcntl(os.open("kept", os.O_RDONLY), fcntl.F_DUPFD, number)
+keep = [word for number in numbers for word in ("--keep-fd", number)]
+read = "for n in %s; do read -r word </proc/self/fd/$n; echo $word; done" % " ".join(numbers)
+os.execv(exe, [exe, "isolate", "-m", f"ro:/usr copy:/copied={tree}", *keep, "--", "sh", "-c", read])`;
+  const argv = [executable(), "tree", ...numbers].join(" ");
+  const said = await p.sh(`python3 -c '${python}' ${argv} </dev/null`, dir);
+  assert.deepEqual(said.split("\n"), numbers.map(() => "kept"));
+}, { needs: [program("python3")] });
+
+everyone("few descriptors are enough", async (p) => {
+  const dir = p.dir();
+  assert.equal(
+    await script(p, "ulimit -n 40; C --time 9 --output 1k -- echo here </dev/null >out; cat out", dir),
+    "here",
+  );
+});
+
+everyone("a pipe or a link that the caller mounts as /dev/null is not taken for it", async (p) => {
+  const dir = p.dir();
+  await p.sh("mkdir pipes links; mkfifo pipes/null pipes/console; ln -s /etc/passwd links/null", dir);
+  for (const device of ["pipes", "links"]) {
+    const { code, stdout, stderr } = await p.isolate(["-m", `. /dev=${device}`, "--", "echo", "here"], {
+      cwd: dir,
+    });
+    assert.deepEqual([code, stdout, stderr], [0, "here\n", ""]);
+  }
+});
+
 everyone("a descriptor of a directory would be a way out and is refused, on stdin too", async (p) => {
   const dir = p.dir();
   await p.sh("mkdir in out; echo secret >out/file", dir);
