@@ -36,7 +36,7 @@ export function readConfig(text: string, path: string, tokens?: TextFile): Serve
     });
   }
   const read = fileSchema(posix.dirname(path)).safeParse(value, { reportInput: true });
-  const wrong = read.success ? contradictions(read.data) : faults(read.error);
+  const wrong = [...oddKeys(value), ...(read.success ? contradictions(read.data) : faults(read.error))];
   if (!read.success || wrong.length > 0) {
     const lines = wrong.map(({ key, message }) => {
       const line = lineOf(text, key);
@@ -64,6 +64,16 @@ export function defaultConfig(): ServeConfig {
 interface Fault {
   key: string[];
   message: string;
+}
+
+/** A name that the schema passes over in silence, for the language's sake. */
+function oddKeys(value: unknown, key: string[] = []): Fault[] {
+  if (typeof value !== "object" || value === null) return [];
+  return Object.entries(value).flatMap(([name, inner]) =>
+    name === "__proto__"
+      ? [{ key: [...key, name], message: "There is no such key" }]
+      : oddKeys(inner, [...key, name])
+  );
 }
 
 /** What is wrong only together with something else. */

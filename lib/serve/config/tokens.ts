@@ -25,7 +25,7 @@ export function newToken(): string {
 }
 
 export function hashToken(token: string): Uint8Array {
-  return createHash("sha256").update(token).digest();
+  return new Uint8Array(createHash("sha256").update(token).digest());
 }
 
 /** The short name of a token, by which `cordon serve token remove` knows it; it tells nothing of the token. */
