@@ -19,7 +19,7 @@ export function renderMainMan(registry: Registry): string {
     ".SH OPTIONS",
     ...COMMON_OPTIONS.flatMap(optionItem),
     ...item("-V, --version", "Print the version"),
-    ...seeAlso(registry.commands.filter(({ options }) => options.length > 0).map(pageName)),
+    ...seeAlso(registry.commands.map(pageName)),
   ].join("\n") + "\n";
 }
 
