@@ -17,6 +17,8 @@ import {
 } from "../../../../lib/serve/config/tokens.ts";
 import type { Tenant } from "../../../../lib/serve/config/types.ts";
 import { policyOf } from "../policy/policies.ts";
+import { root, test } from "../../../helpers/need.ts";
+import { tmp } from "../../../helpers/run.ts";
 
 const CREATED = "2026-01-02T03:04:05Z";
 
@@ -63,7 +65,7 @@ Deno.test("a line that is none is named, and not shown", () => {
 });
 
 function directory(): string {
-  return Deno.makeTempDirSync({ prefix: "cordon-test-" });
+  return tmp();
 }
 
 function mode(path: string): number {
@@ -122,7 +124,7 @@ Deno.test("what others could have written is not read, nor what is no file", () 
   assert.throws(() => loadConfig(`${at}/none`), /Cannot read the configuration/);
 });
 
-Deno.test("a configuration of another user's is not read", { ignore: Deno.uid() !== 0 }, () => {
+test("a configuration of another user's is not read", { needs: [root] }, () => {
   const path = `${directory()}/serve.toml`;
   Deno.writeTextFileSync(path, '[policies.default]\nimages = ["host"]\n');
   Deno.chownSync(path, 12345, 12345);

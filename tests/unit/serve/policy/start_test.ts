@@ -8,6 +8,8 @@ import { boundSockets, mountPoints, realPlaces } from "../../../../lib/serve/pol
 import { checkAgainstHost } from "../../../../lib/serve/policy/start.ts";
 import type { PolicyFacts } from "../../../../lib/serve/policy/verdict.ts";
 import { ALL, facts, policyOf } from "./policies.ts";
+import { root, test } from "../../../helpers/need.ts";
+import { tmp } from "../../../helpers/run.ts";
 
 const NONE = { memory: "none here", cpus: "none here", pids: "none here" };
 
@@ -94,7 +96,7 @@ Deno.test("what the engines hold is told in words", () => {
 
 Deno.test("places: who could exchange a directory on the way", () => {
   const places = realPlaces();
-  const top = Deno.makeTempDirSync({ prefix: "cordon-test-" });
+  const top = tmp();
   Deno.mkdirSync(`${top}/a/b/c`, { recursive: true });
   // /tmp is everybody's, but sticky, and what is below it is ours.
   assert.equal(places.exchangeable(`${top}/a/b/c`), undefined);
@@ -107,8 +109,8 @@ Deno.test("places: who could exchange a directory on the way", () => {
   assert.equal(places.realpath(`${top}/none`), undefined);
 });
 
-Deno.test("places: a directory of another user's on the way", { ignore: Deno.uid() !== 0 }, () => {
-  const top = Deno.makeTempDirSync({ prefix: "cordon-test-" });
+test("places: a directory of another user's on the way", { needs: [root] }, () => {
+  const top = tmp();
   Deno.mkdirSync(`${top}/a/b`, { recursive: true });
   Deno.chownSync(`${top}/a`, 12345, 12345);
   assert.equal(realPlaces().exchangeable(`${top}/a/b`), `${top}/a`);
@@ -116,7 +118,7 @@ Deno.test("places: a directory of another user's on the way", { ignore: Deno.uid
 });
 
 Deno.test("places: a link planted in a directory that may be read leads nowhere", () => {
-  const top = Deno.makeTempDirSync({ prefix: "cordon-test-" });
+  const top = tmp();
   Deno.mkdirSync(`${top}/data/set`, { recursive: true });
   Deno.symlinkSync("/etc", `${top}/data/out`);
   Deno.symlinkSync("set", `${top}/data/in`);
@@ -129,7 +131,7 @@ Deno.test("places: a link planted in a directory that may be read leads nowhere"
 });
 
 Deno.test("places: a socket that something listens on", () => {
-  const top = Deno.makeTempDirSync({ prefix: "cordon-test-" });
+  const top = tmp();
   Deno.mkdirSync(`${top}/data/deep`, { recursive: true });
   using _listener = Deno.listen({ transport: "unix", path: `${top}/data/deep/s` });
   const policy = policyOf(`mounts = ["${top}/data"]`);
