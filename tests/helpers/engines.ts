@@ -41,6 +41,13 @@ export interface RunningEngine extends AsyncDisposable {
   readonly work: string;
   /** Everything the engine has printed. */
   log(): Promise<string>;
+  /** SIGSTOP for the daemon that answers on the socket: it hangs. */
+  pause(): void;
+  resume(): void;
+  /** SIGKILL for that daemon; its containers are on their own. */
+  kill(): Promise<void>;
+  /** Starts it again on the same data. */
+  startAgain(): Promise<void>;
 }
 
 /** Starts dockerd with a containerd of its own (never one that runs already), without network, with {@link IMAGE}. */
@@ -208,6 +215,14 @@ export async function addKernelImage(engine: Engine): Promise<void> {
   });
 }
 
+async function removeIfThere(path: string): Promise<void> {
+  try {
+    await Deno.remove(path);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}
+
 async function mtime(path: string): Promise<number | undefined> {
   try {
     return (await Deno.stat(path)).mtime?.getTime();
@@ -236,10 +251,12 @@ async function start(name: string, plan: (directory: string) => Promise<Daemon[]
   await Deno.mkdir(work);
   const processes: Started[] = [];
   try {
-    for (const daemon of await plan(directory)) {
+    const daemons = await plan(directory);
+    for (const daemon of daemons) {
       processes.push(await spawn(daemon, log));
       if (daemon.ready) await until(() => answers(daemon.ready ?? ""), { log, processes });
     }
+    const front = () => processes.at(-1)!.child;
     const endpoint: UnixEndpoint = { kind: "unix", path: join(directory, "engine.sock"), origin: "test" };
     await until(() => answers(endpoint.path), { log, processes });
     const engine = await openEngine(endpoint);
@@ -261,6 +278,21 @@ async function start(name: string, plan: (directory: string) => Promise<Daemon[]
       directory,
       work,
       log: () => Deno.readTextFile(log),
+      pause: () => front().kill("SIGSTOP"),
+      resume: () => front().kill("SIGCONT"),
+      async kill() {
+        front().kill("SIGKILL");
+        await front().status;
+        processes.pop();
+      },
+      async startAgain() {
+        // A daemon that was killed leaves its socket and, in the case of dockerd, its pid file.
+        for (const name of ["engine.sock", "dockerd.pid"]) await removeIfThere(join(directory, name));
+        processes.push(await spawn(daemons.at(-1)!, log));
+        await until(() => answers(endpoint.path), { log, processes });
+        // dockerd first ends the containers of its predecessor, with all the grace of docker-stop(1).
+        await openEngine(endpoint, { pingMs: 60_000 });
+      },
       [Symbol.asyncDispose]: dispose,
     };
   } catch (error) {

@@ -33,7 +33,7 @@ export function handover(
 ): Uint8Array {
   const own = new Set(env.map((entry) => entry.split("=", 1)[0]));
   const names = [...LEFT.filter((name) => !own.has(name)), "l", "n"].join(" ");
-  const input = stdin ? "" : " </dev/null";
+  const input = stdin ? "" : " <>/dev/null"; // for reading and writing, as engines open it
   const line = `set -- "$@" ${quote(script)}; unset ${names}; exec "$@"${input}\n`;
   return new TextEncoder().encode(line);
 }
