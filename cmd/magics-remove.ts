@@ -23,8 +23,11 @@ export function run({ python: given, scope }: MagicsPlaceOptions, context: Comma
   }
   for (const file of files) {
     removeModule(file);
-    // IPython makes the user's directories; the one below a prefix is ours.
-    if (file.endsWith("/etc/ipython/ipython_config.py")) removeEmpty(dirname(file));
+    // IPython makes the user's directories; those below a prefix were made for this.
+    if (file === autoloadPath(python, "python")) {
+      removeEmpty(dirname(file));
+      removeEmpty(dirname(dirname(file)));
+    }
     writeStdout(`Removed ${file}\n`);
   }
   return 0;
