@@ -24,7 +24,8 @@ if (script.cachedDataRejected && Deno.env.get("CORDON_DEBUG") === "1") {
 
 const require = createRequire(import.meta.url);
 Object.assign(globalThis, { require }); // for lib/cli/require.ts, to which a bundled script's import.meta says nothing
-script.runInThisContext()(require, {});
+// To a script of node:vm the global timers are Node's, which are objects; our code is written for Deno's.
+script.runInThisContext()(require, {}, { setTimeout, setInterval, clearTimeout, clearInterval });
 
 const place = making && Deno.env.get("CORDON_CODE_CACHE");
 if (place) addEventListener("unload", () => Deno.writeFileSync(place, script.createCachedData()));

@@ -1,31 +1,104 @@
-/** A bounded queue before a bounded number of executions. */
-export class Queue {
-  readonly #most: number;
-  readonly #room: number;
+/**
+ * Who comes next: a bounded queue that is fair between tenants. Tenants with something waiting take turns, each for one
+ * item, whatever the length of their queues; a tenant that has its share running is passed over.
+ */
+export interface QueueLimits {
+  /** Running at once, of all tenants. */
+  concurrency: number;
+  /** Waiting, of all tenants. */
+  length: number;
+}
+
+export type Place = "taken" | "tenant-full" | "full";
+
+interface Line<Item> {
+  waiting: Item[];
+  running: number;
+  concurrency: number;
+}
+
+export class FairQueue<Item> {
+  /** In the order of their turns: the first one's is next. */
+  readonly #lines = new Map<string, Line<Item>>();
+  #limits: QueueLimits;
   #running = 0;
-  readonly #waiting: (() => void)[] = [];
+  #waiting = 0;
 
-  constructor(most: number, room: number) {
-    this.#most = most;
-    this.#room = room;
+  constructor(limits: QueueLimits) {
+    this.#limits = limits;
   }
 
-  /** No more can be taken. */
-  get full(): boolean {
-    return this.#running >= this.#most && this.#waiting.length >= this.#room;
+  get running(): number {
+    return this.#running;
   }
 
-  /** Does `work` when its turn comes. Must not be called when {@link full}. */
-  async run<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#running >= this.#most) await new Promise<void>((go) => this.#waiting.push(go));
-    else this.#running++;
-    try {
-      return await work();
-    } finally {
-      // The place goes to the next one directly, so that no newcomer overtakes.
-      const next = this.#waiting.shift();
-      if (next) next();
-      else this.#running--;
+  get waiting(): number {
+    return this.#waiting;
+  }
+
+  change(limits: QueueLimits): void {
+    this.#limits = limits;
+  }
+
+  /** How many of a tenant's run and wait. */
+  of(tenant: string): { running: number; waiting: number } {
+    const line = this.#lines.get(tenant);
+    return { running: line?.running ?? 0, waiting: line?.waiting.length ?? 0 };
+  }
+
+  /** Appends an item to its tenant's line, if there is room. `limits` are the tenant's own. */
+  add(item: Item, tenant: string, limits: QueueLimits): Place {
+    const { running, waiting } = this.of(tenant);
+    // What can begin at once takes no room in the queue.
+    const begins = running < limits.concurrency && waiting === 0 && this.#running < this.#limits.concurrency;
+    if (!begins) {
+      if (waiting >= limits.length) return "tenant-full";
+      if (this.#waiting >= this.#limits.length) return "full";
     }
+    let line = this.#lines.get(tenant);
+    if (!line) this.#lines.set(tenant, line = { waiting: [], running: 0, concurrency: 0 });
+    line.concurrency = limits.concurrency;
+    line.waiting.push(item);
+    this.#waiting++;
+    return "taken";
+  }
+
+  /** Takes the next item that may run. Its place is held until {@link done}. */
+  next(): Item | undefined {
+    if (this.#running >= this.#limits.concurrency) return undefined;
+    for (const [tenant, line] of this.#lines) {
+      if (line.waiting.length === 0 || line.running >= line.concurrency) continue;
+      // To the end of the order: the others come first now.
+      this.#lines.delete(tenant);
+      this.#lines.set(tenant, line);
+      line.running++;
+      this.#running++;
+      this.#waiting--;
+      return line.waiting.shift()!;
+    }
+    return undefined;
+  }
+
+  /** Takes an item out of its line; false when it does not wait there. */
+  remove(item: Item, tenant: string): boolean {
+    const line = this.#lines.get(tenant);
+    const at = line?.waiting.indexOf(item) ?? -1;
+    if (!line || at < 0) return false;
+    line.waiting.splice(at, 1);
+    this.#waiting--;
+    this.#forget(tenant, line);
+    return true;
+  }
+
+  done(tenant: string): void {
+    const line = this.#lines.get(tenant);
+    if (!line || line.running === 0) throw new Error(`nothing of ${tenant} is running`);
+    line.running--;
+    this.#running--;
+    this.#forget(tenant, line);
+  }
+
+  #forget(tenant: string, line: Line<Item>): void {
+    if (line.running === 0 && line.waiting.length === 0) this.#lines.delete(tenant);
   }
 }

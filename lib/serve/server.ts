@@ -1,139 +1,189 @@
-/** The HTTP side: who may ask, what is answered when, and what a client that goes away means. */
+/** The daemon: its parts put together, and its life from the start to the end. */
+import { buildInfo } from "../buildinfo.ts";
 import { CordonError } from "../errors.ts";
-import { type Answer, execute, refusal, type Surroundings } from "./execute.ts";
+import { type Account, becomeAccount, findAccount } from "../host/account.ts";
+import { realCgroupSystem } from "../host/cgroups.ts";
+import type { Host } from "../host/host.ts";
+import { privateParents, sweepDirectories } from "../jupyter/leftovers.ts";
+import { createApp, type Handler } from "./app.ts";
+import type { ServeConfig } from "./config/types.ts";
+import { closeEngines, type Engines, openEngines } from "./engines.ts";
+import { Executor } from "./executor.ts";
 import { type Front, openFront } from "./front/front.ts";
-import { type ExecuteRequest, fits, MOST_BODY_BYTES, presented, readBody } from "./request.ts";
-import { Queue } from "./queue.ts";
+import { interimJudge } from "./interim.ts";
+import type { Log } from "./log.ts";
+import { Metrics } from "./metrics.ts";
+import { performWith } from "./perform.ts";
+import { situationOf } from "./service.ts";
+import type { SetUp } from "./setup.ts";
+import { prepareState, stateDirectory } from "./state.ts";
+import { Store } from "./store.ts";
 
-/** Dockyter's client gives up when nothing comes for 10 s. White space before JSON means nothing. */
-const KEEP_ALIVE_MS = 3000;
-const RETRY_AFTER_S = "2";
+/** How often what is too old is forgotten. */
+const PRUNE_MS = 60_000;
+/** Output of executions kept for those who come back for it. */
+const MOST_KEPT_OUTPUT = 256 * 2 ** 20;
 
-export interface ServerOptions extends Surroundings {
-  hostname: string;
-  port: number;
-  /** SHA-256 of the token. */
-  tokenHash: Uint8Array;
-  /** Executions at once, and how many may wait. */
-  concurrency: number;
-  queue: number;
-  log(event: Record<string, unknown>): void;
+export interface Started {
+  daemon: Daemon;
+  addresses: string[];
+  /** For whoever starts the server. */
+  notes: string[];
 }
 
-export function listen(options: ServerOptions): Promise<Front> {
-  const queue = new Queue(options.concurrency, options.queue);
-  const { hostname, port, log } = options;
-  return openFront(
-    { listen: [{ hostname, port }], hosts: [], origins: [], log },
-    (request) => answer(request, options, queue),
-  );
-}
-
-async function answer(request: Request, options: ServerOptions, queue: Queue): Promise<Response> {
-  const { path, tokens } = presented(new URL(request.url).pathname, request.headers.get("authorization"));
-  if (path === "/health") return get(request) ?? Response.json({ status: "ok" });
-  if (!fits(tokens, options.tokenHash)) {
-    return problem(401, "a token is missing or wrong", { "www-authenticate": 'Basic realm="cordon"' });
-  }
-  if (path !== "/execute") return problem(404, "there is /health and /execute");
-  if (request.method !== "POST") return problem(405, "wanted POST", { allow: "POST" });
-  const bytes = await readAtMost(request, MOST_BODY_BYTES);
-  if (!bytes) return problem(413, `the body is longer than ${MOST_BODY_BYTES} bytes`);
-  const body = readBody(bytes);
-  if ("status" in body) return problem(body.status, body.detail);
-  const id = crypto.randomUUID();
-  const refused = refusal(body.args);
-  if (refused !== undefined) {
-    options.log({ event: "refused", id, reason: refused });
-    return Response.json(
-      {
-        stdout: "",
-        stderr: refused + "\n",
-        exit_code: null,
-        duration_ms: 0,
-        truncated: false,
-        id,
-      } satisfies Answer,
-    );
-  }
-  if (queue.full) return problem(503, "all places are taken", { "retry-after": RETRY_AFTER_S });
-  return streamed(body, { options, queue, id });
-}
-
-function get(request: Request): Response | undefined {
-  if (request.method === "GET" || request.method === "HEAD") return undefined;
-  return problem(405, "wanted GET", { allow: "GET, HEAD" });
-}
-
-/** 200 at once, a space now and then, and the JSON at the end. A client that goes away ends the execution. */
-function streamed(
-  body: ExecuteRequest,
-  { options, queue, id }: { options: ServerOptions; queue: Queue; id: string },
-): Response {
-  const gone = new AbortController();
-  const encoder = new TextEncoder();
-  let timer: number | undefined;
-  const stream = new ReadableStream<Uint8Array>({
-    async start(controller) {
-      timer = setInterval(() => controller.enqueue(encoder.encode(" ")), KEEP_ALIVE_MS);
-      const text = JSON.stringify(await work(body, { options, queue, id, signal: gone.signal }));
-      clearInterval(timer);
-      if (gone.signal.aborted) return;
-      controller.enqueue(encoder.encode(text));
-      controller.close();
-    },
-    cancel() {
-      clearInterval(timer);
-      gone.abort();
-    },
-  });
-  return new Response(stream, { headers: { "content-type": "application/json", "x-request-id": id } });
-}
-
-async function work(
-  body: ExecuteRequest,
-  { options, queue, id, signal }: { options: ServerOptions; queue: Queue; id: string; signal: AbortSignal },
-): Promise<Answer> {
-  const log = (event: Record<string, unknown>) => options.log({ id, ...event });
+/**
+ * Starts the server. As root with a user: it listens and reads keys as root, and is the user before it answers.
+ *
+ * @throws CordonError
+ */
+export async function startServer(
+  setUp: SetUp,
+  { host, log }: { host: Host; log: Log },
+): Promise<Started> {
+  const { config } = setUp;
+  const account = accountOf(config, host);
+  const state = config.state ?? stateDirectory(host);
+  prepareState(state, account);
+  const handler = Promise.withResolvers<Handler>();
+  const front = await openFront({
+    listen: config.listen,
+    tls: config.tls,
+    connections: config.connections,
+    hosts: config.hosts,
+    origins: config.origins,
+    log: ({ event, ...fields }) => log("warn", String(event), fields),
+  }, async (request) => (await handler.promise)(request));
   try {
-    const done = await queue.run(() => execute(body, options, { id, signal }));
-    log({
-      event: "executed",
-      exit_code: done.exit_code,
-      duration_ms: done.duration_ms,
-      gone: signal.aborted,
-    });
-    return done;
+    const self = account ? becomeAccount(account, host) : host;
+    const engines = await openEngines(config, self, log);
+    const daemon = new Daemon({ setUp, host: self, state, log, front, engines });
+    handler.resolve(daemon.handler);
+    return { daemon, addresses: front.addresses, notes: engines.notes };
   } catch (error) {
-    // The headers are sent: the contract leaves stderr to tell it in.
-    log({ event: "failed", error: String(error) });
-    const why = error instanceof CordonError ? error.message : "the server failed";
-    return { stdout: "", stderr: `cordon: ${why}\n`, exit_code: 125, duration_ms: 0, truncated: false, id };
+    await front.close();
+    throw error;
   }
 }
 
-/** The body, unless it is longer: then the rest is not read. */
-async function readAtMost(request: Request, most: number): Promise<Uint8Array | undefined> {
-  const parts: Uint8Array[] = [];
-  let size = 0;
-  for await (const part of request.body ?? []) {
-    size += part.length;
-    if (size > most) return undefined;
-    parts.push(part);
+/** Whom to become; undefined to stay. */
+function accountOf({ user, engine }: ServeConfig, { uid }: Host): Account | undefined {
+  if (user === undefined) return undefined;
+  const account = findAccount(user);
+  if (account.uid === uid) return undefined;
+  if (uid !== 0) {
+    throw new CordonError(`Cannot become ${user}`, { why: "Only root can become another user" });
   }
-  const whole = new Uint8Array(size);
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
+  if (account.uid === 0 && engine !== "docker") {
+    throw new CordonError("--user is to name somebody else than root");
   }
-  return whole;
+  return account;
 }
 
-/** RFC 9457. */
-function problem(status: number, detail: string, headers: Record<string, string> = {}): Response {
-  return new Response(JSON.stringify({ type: "about:blank", status, detail }), {
-    status,
-    headers: { "content-type": "application/problem+json", ...headers },
-  });
+interface Parts {
+  setUp: SetUp;
+  host: Host;
+  state: string;
+  log: Log;
+  front: Front;
+  engines: Engines;
+}
+
+export class Daemon {
+  readonly handler: Handler;
+  readonly #parts: Parts;
+  readonly #executor: Executor;
+  readonly #store: Store;
+  readonly #prunes: number;
+  #situation: ReturnType<typeof situationOf>;
+
+  /** @throws CordonError when the record cannot be opened */
+  constructor(parts: Parts) {
+    this.#parts = parts;
+    const { setUp: { config }, host, state, log, engines } = parts;
+    const store = this.#store = new Store(`${state}/executions.db`);
+    const metrics = new Metrics(buildInfo.version);
+    this.#recover(host, metrics);
+    this.#situation = situationOf(config);
+    const executor = this.#executor = new Executor({
+      perform: performWith({ host, ...(engines.docker && { pool: engines.docker.pool }) }),
+      store,
+      metrics,
+      log,
+      limits: queueLimits(config),
+    });
+    const situation = () => this.#situation;
+    this.handler = createApp({
+      get situation() {
+        return situation();
+      },
+      executor,
+      store,
+      metrics,
+      log,
+      judge: interimJudge(host),
+    }, buildInfo.version);
+    this.#prunes = setInterval(() => this.#prune(), PRUNE_MS);
+    this.#prune();
+  }
+
+  /** Goes on with the configuration as it is now; with the old one when that is wrong. */
+  reload(): void {
+    const { setUp, front, log } = this.#parts;
+    try {
+      const config = setUp.again();
+      front.reload();
+      front.rename(config);
+      this.#situation = situationOf(config);
+      this.#executor.change(queueLimits(config));
+      log("info", "reloaded");
+    } catch (error) {
+      if (!(error instanceof CordonError)) throw error;
+      log("error", "reload-refused", { error: error.message, ...(error.why && { why: error.why }) });
+    }
+  }
+
+  /** Takes nothing more. Resolves when what runs has ended, or was ended because its time was up, and is answered. */
+  async drain(): Promise<void> {
+    const { front, log, engines } = this.#parts;
+    const { drainSeconds } = this.#situation.config;
+    const timer = setTimeout(() => {
+      log("warn", "drain-over", { seconds: drainSeconds });
+      this.cancelAll();
+    }, drainSeconds * 1000);
+    await this.#executor.drain();
+    clearTimeout(timer);
+    await front.drain();
+    await closeEngines(engines);
+    clearInterval(this.#prunes);
+    this.#store.close();
+  }
+
+  /** Ends all that runs. */
+  cancelAll(): void {
+    this.#executor.cancelAll("shutdown");
+  }
+
+  /** What a dead server left: sandboxes ended with it, their directories and unfinished records did not. */
+  #recover({ env }: Host, metrics: Metrics): void {
+    const { log } = this.#parts;
+    for (const id of this.#store.loseUnfinished(Date.now())) {
+      log("warn", "lost", { execution: id });
+      metrics.lost(1);
+    }
+    const { left } = sweepDirectories(privateParents(env), realCgroupSystem);
+    if (left.length > 0) log("warn", "left-over", { directories: left });
+  }
+
+  #prune(): void {
+    const endedBefore = Date.now() - this.#situation.config.retentionSeconds * 1000;
+    try {
+      this.#store.prune({ endedBefore, outputBytes: MOST_KEPT_OUTPUT });
+    } catch (error) {
+      this.#parts.log("error", "prune", { error: String(error) });
+    }
+  }
+}
+
+function queueLimits({ concurrency, queue }: ServeConfig): { concurrency: number; length: number } {
+  return { concurrency: concurrency ?? navigator.hardwareConcurrency, length: queue };
 }

@@ -46,10 +46,10 @@ async function serve(): Promise<Served> {
   return { url: await listening.promise, stop: once, [Symbol.asyncDispose]: async () => void await once() };
 }
 
-async function execute(url: string, cmd: string, args = "host", headers: HeadersInit = {}) {
+async function execute(url: string, cmd: string, args = "host", headers: Record<string, string> = {}) {
   const response = await fetch(`${url}/execute`, {
     method: "POST",
-    headers,
+    headers: { "content-type": "application/json", ...headers },
     body: JSON.stringify({ cmd, args }),
   });
   return { status: response.status, body: await response.json() };
@@ -91,6 +91,7 @@ test("serve sends something while a command is silent", options, async () => {
   await using server = await serve();
   const response = await fetch(`${server.url}/${TOKEN}/execute`, {
     method: "POST",
+    headers: { "content-type": "application/json" },
     body: JSON.stringify({ cmd: "sleep 4", args: "host" }),
   });
   const text = await response.text();
@@ -105,6 +106,7 @@ test("a client that goes away takes its command along", options, async () => {
   const request = fetch(`${server.url}/${TOKEN}/execute`, {
     method: "POST",
     signal: abort.signal,
+    headers: { "content-type": "application/json" },
     body: JSON.stringify({ cmd: `sleep ${mark}`, args: "host" }),
   }).then((response) => response.text());
   await until(() => running(mark));
@@ -123,14 +125,17 @@ test("SIGTERM lets a command finish and answers it", options, async () => {
   assert.equal((await status).code, 0);
 });
 
-test("serve is not for root", { needs: [root] }, async () => {
-  const { code, stderr } = await cordon(["serve", "--listen", "127.0.0.1:0"]);
+test("as root the namespaces engine needs a user", { needs: [root] }, async () => {
+  const flags = ["--listen", "127.0.0.1:0", "--state", tmp(), "--engine", "namespaces"];
+  const { code, stderr } = await cordon(["serve", ...flags]);
   assert.equal(code, 1);
-  assert.match(stderr, /not for root/);
+  assert.match(stderr, /needs --user/);
+  const again = await cordon(["serve", ...flags, "--user", "root"]);
+  assert.equal(again.code, 1);
 });
 
-test("serve listens on loopback addresses only", {}, async () => {
-  const { code, stderr } = await cordon(["serve", "--listen", "0.0.0.0:0"]);
+test("without tokens serve listens on loopback addresses only", {}, async () => {
+  const { code, stderr } = await cordon(["serve", "--no-auth", "--listen", "0.0.0.0:0"]);
   assert.equal(code, 2);
   assert.match(stderr, /0\.0\.0\.0:0/);
 });

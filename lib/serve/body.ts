@@ -1,0 +1,87 @@
+/** The body of a request: bounded, JSON in UTF-8, and what a schema says. */
+import type { z } from "zod";
+import { Problem } from "./problem.ts";
+
+/** JSON.parse takes any depth; nothing that is asked for here is deeper than this. */
+const DEEPEST = 16;
+const MOST_ERRORS = 20;
+
+/** @throws Problem */
+export async function readJson<Schema extends z.ZodType>(
+  request: Request,
+  schema: Schema,
+  most: number,
+): Promise<z.output<Schema>> {
+  const type = (request.headers.get("content-type") ?? "").split(";")[0]!;
+  if (type.trim().toLowerCase() !== "application/json") {
+    throw new Problem("unsupported-media-type", { detail: "Wanted application/json" });
+  }
+  const bytes = await readAtMost(request, most);
+  return check(schema, parse(bytes));
+}
+
+/** @throws Problem */
+export function check<Schema extends z.ZodType>(schema: Schema, value: unknown): z.output<Schema> {
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  const errors = result.error.issues.slice(0, MOST_ERRORS).map((issue) => ({
+    pointer: issue.path.map((part) => `/${String(part).replaceAll("~", "~0").replaceAll("/", "~1")}`).join(
+      "",
+    ),
+    detail: issue.message,
+  }));
+  const [first] = errors;
+  throw new Problem("invalid", { detail: `${first?.pointer || "the body"}: ${first?.detail}`, errors });
+}
+
+function parse(bytes: Uint8Array): unknown {
+  let text: string;
+  try {
+    text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    throw new Problem("bad-request", { detail: "The body is not UTF-8" });
+  }
+  if (depth(text) > DEEPEST) {
+    throw new Problem("bad-request", { detail: `The body is nested deeper than ${DEEPEST}` });
+  }
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new Problem("bad-request", { detail: "The body is not JSON" });
+  }
+}
+
+/** How deep arrays and objects are nested; right for what is JSON, anything for what is not. */
+function depth(text: string): number {
+  let now = 0, deepest = 0, inString = false;
+  for (let at = 0; at < text.length; at++) {
+    const character = text[at]!;
+    if (inString) {
+      if (character === "\\") at++;
+      else if (character === '"') inString = false;
+    } else if (character === '"') inString = true;
+    else if (character === "[" || character === "{") deepest = Math.max(deepest, ++now);
+    else if (character === "]" || character === "}") now--;
+  }
+  return deepest;
+}
+
+/** The body, unless it is longer: then the rest is not read. */
+async function readAtMost(request: Request, most: number): Promise<Uint8Array> {
+  const tooLarge = () => new Problem("too-large", { detail: `The body is longer than ${most} bytes` });
+  if (Number(request.headers.get("content-length") ?? 0) > most) throw tooLarge();
+  const parts: Uint8Array[] = [];
+  let size = 0;
+  for await (const part of request.body ?? []) {
+    size += part.length;
+    if (size > most) throw tooLarge();
+    parts.push(part);
+  }
+  const whole = new Uint8Array(size);
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}

@@ -1,0 +1,98 @@
+/** The engines that are there, and what each can hold an execution to. */
+import { closeClient, type DockerClient, openClient } from "../engine/docker/client.ts";
+import { WarmPool } from "../engine/docker/pool.ts";
+import { sweep } from "../engine/docker/sweep.ts";
+import { resolveEndpoint } from "../docker/endpoint.ts";
+import { openEngine } from "../docker/system.ts";
+import { CordonError } from "../errors.ts";
+import { type CgroupSupport, probeCgroups } from "../host/cgroups.ts";
+import type { Host } from "../host/host.ts";
+import type { ServeConfig } from "./config/types.ts";
+import type { Log } from "./log.ts";
+import type { Enforceable, PolicyFacts } from "./policy/verdict.ts";
+
+export interface Docker {
+  client: DockerClient;
+  pool: WarmPool;
+}
+
+export interface Engines {
+  facts: Pick<PolicyFacts, "engines" | "apiVersion">;
+  docker?: Docker;
+  /** For whoever starts the server. */
+  notes: string[];
+}
+
+/**
+ * Opens what the configuration wants. Containers that dead servers of this user left are removed.
+ *
+ * @throws CordonError when an engine that is asked for by name cannot be used, or there is none at all
+ */
+export async function openEngines(config: ServeConfig, host: Host, log: Log): Promise<Engines> {
+  const notes: string[] = [];
+  const facts: Engines["facts"] = { engines: {} };
+  const wanted = config.engine;
+  if (wanted !== "docker") {
+    if (host.uid !== 0) facts.engines.namespaces = ofGroups(probeCgroups());
+    else if (wanted === "namespaces") throw rootNeedsUser();
+    else notes.push("no namespaces engine: as root it needs --user NAME");
+  }
+  let docker: Docker | undefined;
+  if (wanted !== "namespaces") {
+    try {
+      docker = await openDocker(config, { host, log });
+      const { enforces } = docker.client.facts;
+      const cannot = "this container engine does not enforce it";
+      facts.engines.docker = {
+        memory: enforces.memory || cannot,
+        cpus: enforces.cpus || cannot,
+        pids: enforces.pids || cannot,
+      };
+      facts.apiVersion = docker.client.engine.apiVersion;
+    } catch (error) {
+      if (wanted === "docker" || !(error instanceof CordonError)) throw error;
+      notes.push(`no containers: ${error.message}`);
+    }
+  }
+  if (Object.keys(facts.engines).length === 0) {
+    throw host.uid === 0
+      ? rootNeedsUser()
+      : new CordonError("There is no engine to run anything", { why: notes.join("\n") });
+  }
+  return { facts, ...(docker && { docker }), notes };
+}
+
+export async function closeEngines({ docker }: Engines): Promise<void> {
+  await docker?.pool.close();
+  if (docker) await closeClient(docker.client);
+}
+
+function rootNeedsUser(): CordonError {
+  return new CordonError("As root the namespaces engine needs --user", {
+    why: "What it runs would be root's, however confined",
+    hint: "cordon serve --user NAME",
+  });
+}
+
+async function openDocker(
+  { dockerHost, pool }: ServeConfig,
+  { host, log }: { host: Host; log: Log },
+): Promise<Docker> {
+  const endpoint = await resolveEndpoint({ host: dockerHost }, host);
+  const engine = await openEngine(endpoint, { apiVersion: host.env["DOCKER_API_VERSION"] || undefined });
+  const client = await openClient(engine);
+  const removed = await sweep(client);
+  if (removed.length > 0) log("warn", "left-over", { containers: removed });
+  const size = pool.containers.reduce((sum, { count }) => sum + count, 0);
+  return { client, pool: new WarmPool(client, { size }) };
+}
+
+/** A group that takes a new start cannot be had for one execution. */
+function ofGroups({ controllers }: CgroupSupport): Enforceable {
+  const held = (name: "memory" | "pids" | "cpu") => {
+    const at = controllers[name];
+    if (at.by === "none") return at.why;
+    return at.by === "reexec" ? "the server was not started in a control group of its own" : true as const;
+  };
+  return { memory: held("memory"), pids: held("pids"), cpus: held("cpu") };
+}

@@ -1,0 +1,144 @@
+/** One execution, from its admission to its end, and how it is told. */
+import type { Result } from "../engine/engine.ts";
+import type { DockerVerdict, NamespacesVerdict } from "./policy/verdict.ts";
+import { newId } from "./ids.ts";
+import { Output } from "./output.ts";
+import type { Recorded, State } from "./store.ts";
+
+/** What an engine is asked to do. */
+export type Job = (NamespacesVerdict | DockerVerdict) & {
+  /** All that stdin gives; nothing when absent. */
+  stdin?: Uint8Array;
+};
+
+/** What is known when it is admitted. */
+export interface Admitted {
+  tenant: string;
+  requestId: string;
+  via: "execute" | "v1";
+  job: Job;
+  /** As it was asked, for the record. */
+  args: string;
+  command: string;
+  /** Idempotency-Key and what was asked under it, hashed. */
+  key?: { name: string; asked: string };
+}
+
+/** `client`: who waited for it went away. `asked`: somebody asked for it. `shutdown`: the server ended. */
+export type CancelReason = "client" | "asked" | "shutdown";
+
+export class Execution {
+  readonly id: string = newId();
+  readonly created: number = Date.now();
+  readonly output: Output;
+  readonly #ended = Promise.withResolvers<void>();
+  readonly #abort = new AbortController();
+  state: State = "queued";
+  started?: number;
+  finished?: number;
+  /** Absent until it ended, and of one that was cancelled before it began. */
+  result?: Result;
+  cancelled?: CancelReason;
+  /** Why it could not be run, for the client. */
+  failure?: string;
+
+  constructor(readonly admitted: Admitted) {
+    this.output = new Output(admitted.job.limits.outputBytes);
+    this.output.state({ state: "queued" });
+  }
+
+  /** Ends what runs. */
+  get signal(): AbortSignal {
+    return this.#abort.signal;
+  }
+
+  /** Resolves when it ended, however. */
+  get ended(): Promise<void> {
+    return this.#ended.promise;
+  }
+
+  get over(): boolean {
+    return this.finished !== undefined;
+  }
+
+  begin(now: number): void {
+    this.state = "running";
+    this.started = now;
+    this.output.state({ state: "running" });
+  }
+
+  /** Asks for its end; what it comes to is told by {@link end}. */
+  abort(reason: CancelReason): void {
+    this.cancelled ??= reason;
+    this.#abort.abort();
+  }
+
+  end(now: number, how: { result?: Result; failure?: string } = {}): void {
+    Object.assign(this, how);
+    // Somebody who asked for its end too late has not ended it.
+    const cancelled = this.cancelled !== undefined && (!this.result || this.result.reason === "aborted");
+    this.state = cancelled ? "cancelled" : "finished";
+    this.finished = now;
+    const { reason, exitCode, signal } = this.#outcome();
+    this.output.close({
+      state: this.state,
+      reason,
+      exit_code: exitCode,
+      signal,
+      truncated: this.output.truncated,
+    });
+    this.#ended.resolve();
+  }
+
+  /** What it is remembered by. */
+  record(): Recorded {
+    const { admitted, output, result } = this;
+    const { tenant, via, requestId, args, command, job, key } = admitted;
+    const { reason, exitCode, signal } = this.#outcome();
+    return {
+      id: this.id,
+      tenant,
+      via,
+      request_id: requestId,
+      state: this.state,
+      reason,
+      engine: job.engine,
+      image: job.engine === "docker" ? job.image : "host",
+      args,
+      command,
+      created: this.created,
+      started: this.started ?? null,
+      ended: this.finished ?? null,
+      exit_code: exitCode,
+      signal,
+      wall_ms: result?.wallMs ?? null,
+      user_ms: result?.userMs ?? null,
+      system_ms: result?.systemMs ?? null,
+      max_rss: result?.maxRssBytes ?? null,
+      stdout_bytes: output.received.stdout,
+      stderr_bytes: output.received.stderr,
+      truncated: output.truncated ? 1 : 0,
+      limits: JSON.stringify({ ...job.limits, dropped: job.dropped }),
+      key: key?.name ?? null,
+      asked: key?.asked ?? null,
+    };
+  }
+
+  #outcome(): { reason: string | null; exitCode: number | null; signal: number | null } {
+    if (this.state === "cancelled") return { reason: this.cancelled ?? null, exitCode: null, signal: null };
+    if (this.failure !== undefined) return { reason: "cordon", exitCode: null, signal: null };
+    const { reason = null, exitCode = null, signal = null } = this.result ?? {};
+    return { reason, exitCode, signal };
+  }
+}
+
+/** One number for how it ended, as a shell has it: 128 + N after signal N; null when nothing ran to an end. */
+export function statusOf(
+  row: Pick<Recorded, "state" | "reason" | "exit_code" | "signal">,
+): number | null {
+  if (row.state !== "finished") return null;
+  if (row.reason === "timeout") return 124;
+  if (row.reason === "cordon") return 125;
+  if (row.reason === "memory" || row.reason === "output") return 137;
+  return row.exit_code ?? (row.signal === null ? null : 128 + row.signal);
+}

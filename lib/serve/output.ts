@@ -1,0 +1,207 @@
+/**
+ * What an execution printed and what became of it, in order, as far as it is kept. Readers come with a position and
+ * take what lies after it, so that a slow one holds no memory and one that returns misses nothing.
+ *
+ * A position counts bytes and state changes from the beginning. Nothing is ever taken away from the front: what does
+ * not fit any more is dropped when it comes.
+ */
+
+export type StreamName = "stdout" | "stderr";
+
+export type Event =
+  /** `id` is the position after it. */
+  | { id: number; type: StreamName; bytes: Uint8Array }
+  | { id: number; type: "state"; state: Record<string, unknown> };
+
+interface Piece {
+  start: number;
+  type: StreamName;
+  bytes: Uint8Array<ArrayBuffer>;
+  length: number;
+}
+
+interface Mark {
+  start: number;
+  type: "state";
+  length: 1;
+  state: Record<string, unknown>;
+}
+
+const SMALLEST_PIECE = 64;
+const LARGEST_PIECE = 64 * 1024;
+/** Each costs some 150 bytes beside its content; a program that alternates between the streams makes many. */
+const MOST_PIECES = 32_768;
+
+export class Output {
+  readonly #entries: (Piece | Mark)[] = [];
+  readonly #held: Record<StreamName, Uint8Array> = { stdout: new Uint8Array(), stderr: new Uint8Array() };
+  #room: number;
+  #end = 0;
+  #waiting: PromiseWithResolvers<void> | undefined;
+  /** Bytes that came, kept or not. */
+  readonly received: Record<StreamName, number> = { stdout: 0, stderr: 0 };
+  truncated = false;
+  /** Nothing will be added. */
+  closed = false;
+
+  /** @param room bytes of both streams together that are kept */
+  constructor(room: number) {
+    this.#room = room;
+  }
+
+  /** The position after all that is kept. */
+  get end(): number {
+    return this.#end;
+  }
+
+  write(stream: StreamName, chunk: Uint8Array): void {
+    this.received[stream] += chunk.length;
+    if (this.truncated) return;
+    const held = this.#held[stream];
+    const whole = held.length > 0 ? joined(held, chunk) : chunk;
+    // A reader must not meet half a character.
+    const cut = whole.length - unfinished(whole);
+    this.#held[stream] = whole.slice(cut);
+    this.#keep(stream, whole.subarray(0, cut));
+  }
+
+  state(state: Record<string, unknown>): void {
+    this.#entries.push({ start: this.#end, type: "state", length: 1, state });
+    this.#end++;
+    this.#wake();
+  }
+
+  /** Adds the last state. Nothing comes after it. */
+  close(state: Record<string, unknown>): void {
+    this.flush();
+    this.closed = true;
+    this.state(state);
+  }
+
+  /** Keeps what was held back of a character that was never finished. */
+  flush(): void {
+    for (const stream of ["stdout", "stderr"] as const) {
+      const held = this.#held[stream];
+      this.#held[stream] = new Uint8Array();
+      if (!this.truncated) this.#keep(stream, held);
+    }
+  }
+
+  /** What lies after a position, at most `most` bytes of it. The bytes are the reader's own. */
+  read(after: number, most = Infinity): Event[] {
+    const events: Event[] = [];
+    for (let at = this.#find(after); at < this.#entries.length && most > 0; at++) {
+      const entry = this.#entries[at]!;
+      if (entry.type === "state") {
+        events.push({ id: entry.start + 1, type: "state", state: entry.state });
+        continue;
+      }
+      const from = Math.max(0, after - entry.start);
+      let to = Math.min(entry.length, from + most);
+      if (to < entry.length) to -= unfinished(entry.bytes.subarray(from, to));
+      if (to <= from) break;
+      most -= to - from;
+      events.push({ id: entry.start + to, type: entry.type, bytes: entry.bytes.slice(from, to) });
+      if (to < entry.length) break;
+    }
+    return events;
+  }
+
+  /** Resolves when something was added. */
+  changed(): Promise<void> {
+    return (this.#waiting ??= Promise.withResolvers<void>()).promise;
+  }
+
+  bytes(stream: StreamName): Uint8Array<ArrayBuffer> {
+    const pieces = this.#entries.filter((entry) => entry.type === stream) as Piece[];
+    const whole = new Uint8Array(pieces.reduce((sum, { length }) => sum + length, 0));
+    let at = 0;
+    for (const { bytes, length } of pieces) {
+      whole.set(bytes.subarray(0, length), at);
+      at += length;
+    }
+    return whole;
+  }
+
+  /** As text; what is no UTF-8 becomes U+FFFD. */
+  text(stream: StreamName): string {
+    return new TextDecoder("utf-8", { ignoreBOM: true }).decode(this.bytes(stream));
+  }
+
+  #keep(stream: StreamName, chunk: Uint8Array): void {
+    if (chunk.length > this.#room) {
+      this.truncated = true;
+      chunk = chunk.subarray(0, this.#room);
+      chunk = chunk.subarray(0, chunk.length - unfinished(chunk));
+    }
+    this.#room -= chunk.length;
+    for (let rest = chunk; rest.length > 0;) {
+      const piece = this.#pieceFor(stream);
+      if (!piece) return;
+      const part = rest.subarray(0, LARGEST_PIECE - piece.length);
+      append(piece, part);
+      this.#end += part.length;
+      rest = rest.subarray(part.length);
+    }
+    if (chunk.length > 0) this.#wake();
+  }
+
+  #pieceFor(stream: StreamName): Piece | undefined {
+    const last = this.#entries.at(-1);
+    if (last?.type === stream && last.length < LARGEST_PIECE) return last as Piece;
+    if (this.#entries.length >= MOST_PIECES) {
+      this.truncated = true;
+      return undefined;
+    }
+    const piece: Piece = { start: this.#end, type: stream, bytes: new Uint8Array(0), length: 0 };
+    this.#entries.push(piece);
+    return piece;
+  }
+
+  #wake(): void {
+    this.#waiting?.resolve();
+    this.#waiting = undefined;
+  }
+
+  /** Index of the first entry that ends after a position. */
+  #find(after: number): number {
+    let low = 0, high = this.#entries.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      const { start, length } = this.#entries[middle]!;
+      if (start + length <= after) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+}
+
+function append(piece: Piece, part: Uint8Array): void {
+  const needed = piece.length + part.length;
+  if (needed > piece.bytes.length) {
+    const size = Math.min(LARGEST_PIECE, Math.max(needed, SMALLEST_PIECE, 2 * piece.length));
+    const larger = new Uint8Array(size);
+    larger.set(piece.bytes.subarray(0, piece.length));
+    piece.bytes = larger;
+  }
+  piece.bytes.set(part, piece.length);
+  piece.length = needed;
+}
+
+function joined(a: Uint8Array, b: Uint8Array): Uint8Array {
+  const whole = new Uint8Array(a.length + b.length);
+  whole.set(a);
+  whole.set(b, a.length);
+  return whole;
+}
+
+/** How many bytes at the end begin a character of UTF-8 without finishing it (RFC 3629). */
+export function unfinished(bytes: Uint8Array): number {
+  for (let back = 1; back <= Math.min(3, bytes.length); back++) {
+    const byte = bytes[bytes.length - back]!;
+    if ((byte & 0xc0) === 0x80) continue;
+    const length = byte >= 0xf0 && byte < 0xf8 ? 4 : byte >= 0xe0 ? 3 : byte >= 0xc2 ? 2 : 1;
+    return byte < 0xf8 && length > back ? back : 0;
+  }
+  return 0;
+}

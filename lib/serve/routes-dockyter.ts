@@ -1,0 +1,121 @@
+/** Dockyter's contract: GET /health and POST /execute, wire for wire. */
+import type { Tenant } from "./config/types.ts";
+import { admit } from "./admit.ts";
+import { readJson } from "./body.ts";
+import { type Execution, statusOf } from "./execution.ts";
+import type { Call, Route } from "./route.ts";
+import { ExecuteAnswer, ExecuteRequest, Health, MOST_EXECUTE_BYTES } from "./schemas.ts";
+import type * as z from "zod";
+
+/** Dockyter's client gives up when nothing comes for 10 s. White space before JSON means nothing. */
+const KEEP_ALIVE_MS = 3000;
+
+export const dockyterRoutes: Route[] = [
+  {
+    open: true,
+    method: "GET",
+    path: "/health",
+    id: "health",
+    summary: "Whether there is a server",
+    answers: { 200: { description: "There is", schema: Health } },
+    problems: [],
+    answer: () => Response.json({ status: "ok" }),
+  },
+  {
+    method: "POST",
+    path: "/execute",
+    id: "execute",
+    summary: "Run a shell script to its end",
+    body: { schema: ExecuteRequest, most: MOST_EXECUTE_BYTES },
+    answers: {
+      200: { description: "What it printed; or in stderr why nothing was executed", schema: ExecuteAnswer },
+    },
+    problems: ["rate", "tenant-busy", "capacity", "draining", "record"],
+    answer: execute,
+  },
+];
+
+type Answer = z.input<typeof ExecuteAnswer>;
+
+async function execute(call: Call, tenant: Tenant): Promise<Response> {
+  const { service, request, requestId } = call;
+  const { cmd, args } = await readJson(request, ExecuteRequest, MOST_EXECUTE_BYTES);
+  const verdict = service.judge({ tenant, args, cmd });
+  if ("refused" in verdict) {
+    service.metrics.refused(verdict.rule);
+    service.log("info", "refused", { request_id: requestId, tenant: tenant.name, rule: verdict.rule });
+    return Response.json(refusal(verdict.refused));
+  }
+  const execution = admit(service, tenant, { requestId, via: "execute", job: verdict, args, command: cmd });
+  const gone = () => service.executor.cancel(execution, "client");
+  request.signal.addEventListener("abort", gone, { once: true });
+  if (request.signal.aborted) gone();
+  if (await within(KEEP_ALIVE_MS, execution.ended)) return Response.json(tell(execution));
+  return new Response(spacedOut(execution, gone), { headers: { "content-type": "application/json" } });
+}
+
+/** Whether it happens in this time. */
+async function within(ms: number, event: Promise<void>): Promise<boolean> {
+  let timer: number | undefined;
+  const late = new Promise<boolean>((resolve) => timer = setTimeout(() => resolve(false), ms));
+  try {
+    return await Promise.race([event.then(() => true), late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** A space now and then, and the answer at the end. */
+function spacedOut(execution: Execution, gone: () => void): ReadableStream<Uint8Array> {
+  const encoder = new TextEncoder();
+  return new ReadableStream({
+    start: (controller) => controller.enqueue(encoder.encode(" ")),
+    // Asked only when the last piece has been taken, so that nothing piles up for a client that does not read.
+    async pull(controller) {
+      if (!await within(KEEP_ALIVE_MS, execution.ended)) return controller.enqueue(encoder.encode(" "));
+      controller.enqueue(encoder.encode(JSON.stringify(tell(execution))));
+      controller.close();
+    },
+    cancel: gone,
+  }, { highWaterMark: 1 });
+}
+
+function tell(execution: Execution): Answer {
+  const row = execution.record();
+  const { output, failure } = execution;
+  return {
+    stdout: output.text("stdout"),
+    stderr: output.text("stderr") + remark(execution, failure),
+    exit_code: statusOf(row),
+    duration_ms: row.wall_ms ?? 0,
+    truncated: output.truncated,
+    id: row.id,
+    reason: row.reason,
+    not_enforced: execution.admitted.job.dropped,
+  };
+}
+
+/** Its last line on stderr, where a user of Dockyter sees it. */
+function remark({ result, admitted, cancelled }: Execution, failure: string | undefined): string {
+  const { limits } = admitted.job;
+  if (failure !== undefined) return `cordon: ${failure}\n`;
+  if (result?.reason === "timeout") {
+    return `cordon: the time limit of ${limits.wallSeconds} s ended the command\n`;
+  }
+  if (result?.reason === "memory") return "cordon: the memory limit ended the command\n";
+  if (cancelled === "shutdown" && result?.reason !== "exited") return "cordon: the server was shut down\n";
+  return "";
+}
+
+function refusal(reason: string): Answer {
+  return {
+    stdout: "",
+    stderr: `${reason}\n`,
+    exit_code: null,
+    duration_ms: 0,
+    truncated: false,
+    id: null,
+    reason: "refused",
+    not_enforced: [],
+  };
+}

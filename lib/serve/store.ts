@@ -1,0 +1,232 @@
+/**
+ * The record: every execution, in SQLite. What is written in one turn of the event loop is one transaction. After the
+ * death of this process nothing that was committed is lost; a power failure may take the last moments.
+ */
+import { setImmediate } from "node:timers";
+import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
+import { CordonError, reasonOf } from "../errors.ts";
+import { migrate } from "./store-schema.ts";
+
+export type State = "queued" | "running" | "finished" | "cancelled" | "lost";
+
+/** A row of `executions`; see `store-schema.ts`. */
+export interface Recorded {
+  id: string;
+  tenant: string;
+  via: string;
+  request_id: string;
+  state: State;
+  reason: string | null;
+  engine: string;
+  image: string;
+  args: string;
+  command: string;
+  created: number;
+  started: number | null;
+  ended: number | null;
+  exit_code: number | null;
+  signal: number | null;
+  wall_ms: number | null;
+  user_ms: number | null;
+  system_ms: number | null;
+  max_rss: number | null;
+  stdout_bytes: number | null;
+  stderr_bytes: number | null;
+  truncated: 0 | 1 | null;
+  limits: string;
+  key: string | null;
+  asked: string | null;
+}
+
+const COLUMNS = [
+  ...["id", "tenant", "via", "request_id", "state", "reason", "engine", "image", "args", "command"],
+  ...["created", "started", "ended", "exit_code", "signal", "wall_ms", "user_ms", "system_ms", "max_rss"],
+  ...["stdout_bytes", "stderr_bytes", "truncated", "limits", "key", "asked"],
+] as (keyof Recorded)[];
+
+/** A piece of output as it is kept: `bytes` of a state are its JSON. */
+export interface KeptPiece {
+  after: number;
+  type: string;
+  bytes: Uint8Array;
+}
+
+interface Write {
+  statement: StatementSync;
+  values: SQLInputValue[];
+  /** When the database takes nothing: give up and say so, or try again later. */
+  settle?: PromiseWithResolvers<void>;
+}
+
+const RETRY_MS = 1000;
+/** Writes that wait for a database that takes nothing. */
+const MOST_WAITING = 100_000;
+
+export class Store {
+  readonly #db: DatabaseSync;
+  readonly #insert: StatementSync;
+  readonly #update: StatementSync;
+  readonly #insertOutput: StatementSync;
+  readonly #others = new Map<string, StatementSync>();
+  #pending: Write[] = [];
+  #scheduled = false;
+  #empty: PromiseWithResolvers<void> | undefined;
+  #retry: number | undefined;
+  /** Why the last transaction failed; undefined when it did not. */
+  trouble: string | undefined;
+
+  /** @param path of the database, or `:memory:` */
+  constructor(path: string) {
+    try {
+      this.#db = new DatabaseSync(path);
+      // Exclusive: a second server would take this one's executions for lost. No other process can read it meanwhile.
+      this.#db.exec(
+        "PRAGMA busy_timeout = 0; PRAGMA locking_mode = EXCLUSIVE; PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; " +
+          "PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON; PRAGMA journal_size_limit = 16777216",
+      );
+      migrate(this.#db);
+    } catch (cause) {
+      const locked = /locked/.test(reasonOf(cause));
+      throw new CordonError(`Cannot open the record ${path}`, {
+        why: locked ? "Another cordon serve uses it" : reasonOf(cause),
+        ...(locked && { hint: "cordon serve --state DIR   # another directory for each server" }),
+        cause,
+      });
+    }
+    const places = COLUMNS.map(() => "?").join(", ");
+    this.#insert = this.#db.prepare(`INSERT INTO executions (${COLUMNS.join(", ")}) VALUES (${places})`);
+    this.#update = this.#db.prepare(
+      `UPDATE executions SET ${COLUMNS.slice(1).map((name) => `${name} = ?`).join(", ")} WHERE id = ?`,
+    );
+    this.#insertOutput = this.#db.prepare("INSERT INTO output (id, after, type, bytes) VALUES (?, ?, ?, ?)");
+  }
+
+  /** Resolves when it is written; rejects when it cannot be, and then it never is. */
+  insert(row: Recorded): Promise<void> {
+    const settle = Promise.withResolvers<void>();
+    this.#write({ statement: this.#insert, values: COLUMNS.map((name) => row[name]), settle });
+    return settle.promise;
+  }
+
+  /** Is tried again until it succeeds. */
+  update(row: Recorded): void {
+    const [, ...others] = COLUMNS;
+    this.#write({ statement: this.#update, values: [...others.map((name) => row[name]), row.id] });
+  }
+
+  keep(id: string, { after, type, bytes }: KeptPiece): void {
+    this.#write({ statement: this.#insertOutput, values: [id, after, type, bytes] });
+  }
+
+  /** Resolves when all that was given to it until now is written. */
+  written(): Promise<void> {
+    if (this.#pending.length === 0) return Promise.resolve();
+    return (this.#empty ??= Promise.withResolvers<void>()).promise;
+  }
+
+  get(id: string, tenant: string): Recorded | undefined {
+    return this.#row("SELECT * FROM executions WHERE id = ? AND tenant = ?", id, tenant);
+  }
+
+  byKey(key: string, tenant: string): Recorded | undefined {
+    return this.#row("SELECT * FROM executions WHERE key = ? AND tenant = ?", key, tenant);
+  }
+
+  /** Newest first, those before an id. */
+  list(
+    tenant: string,
+    { before = "~", state, most }: { before?: string | undefined; state?: string | undefined; most: number },
+  ): Recorded[] {
+    const sql =
+      "SELECT * FROM executions WHERE tenant = ? AND id < ? AND state LIKE ? ORDER BY id DESC LIMIT ?";
+    return this.#prepared(sql).all(tenant, before, state ?? "%", most) as unknown as Recorded[];
+  }
+
+  output(id: string): KeptPiece[] {
+    return this.#prepared("SELECT after, type, bytes FROM output WHERE id = ? ORDER BY after")
+      .all(id) as unknown as KeptPiece[];
+  }
+
+  /** Marks what a dead server left unfinished as lost, once; gives their ids. */
+  loseUnfinished(now: number): string[] {
+    const rows = this.#db.prepare(
+      "UPDATE executions SET state = 'lost', ended = ? WHERE state IN ('queued', 'running') RETURNING id",
+    ).all(now) as { id: string }[];
+    return rows.map(({ id }) => id);
+  }
+
+  /** Forgets what ended before a time, and the oldest output beyond `outputBytes`. Gives how many were forgotten. */
+  prune({ endedBefore, outputBytes }: { endedBefore: number; outputBytes: number }): number {
+    const { changes } = this.#prepared("DELETE FROM executions WHERE ended < ?").run(endedBefore);
+    const sized = this.#prepared(
+      "SELECT id, sum(length(bytes)) AS size FROM output GROUP BY id ORDER BY id DESC",
+    );
+    let total = 0;
+    for (const { id, size } of sized.all() as { id: string; size: number }[]) {
+      total += size;
+      if (total > outputBytes) this.#prepared("DELETE FROM output WHERE id = ?").run(id);
+    }
+    this.#db.exec("PRAGMA incremental_vacuum");
+    return Number(changes);
+  }
+
+  /** Writes what waits. */
+  close(): void {
+    clearTimeout(this.#retry);
+    this.#commit();
+    this.#db.close();
+  }
+
+  #prepared(sql: string): StatementSync {
+    let statement = this.#others.get(sql);
+    if (!statement) this.#others.set(sql, statement = this.#db.prepare(sql));
+    return statement;
+  }
+
+  #row(sql: string, ...values: SQLInputValue[]): Recorded | undefined {
+    return this.#prepared(sql).get(...values) as unknown as Recorded | undefined;
+  }
+
+  #write(write: Write): void {
+    if (this.#pending.length >= MOST_WAITING) {
+      throw new CordonError(`The record takes nothing: ${this.trouble}`);
+    }
+    this.#pending.push(write);
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    setImmediate(() => this.#commit());
+  }
+
+  #commit(): void {
+    this.#scheduled = false;
+    clearTimeout(this.#retry);
+    const writes = this.#pending;
+    this.#pending = [];
+    if (writes.length === 0) return;
+    try {
+      this.#db.exec("BEGIN");
+      for (const { statement, values } of writes) statement.run(...values);
+      this.#db.exec("COMMIT");
+      this.trouble = undefined;
+    } catch (error) {
+      this.#failed(writes, error);
+      return;
+    }
+    for (const { settle } of writes) settle?.resolve();
+    this.#empty?.resolve();
+    this.#empty = undefined;
+  }
+
+  #failed(writes: Write[], error: unknown): void {
+    this.trouble = reasonOf(error);
+    try {
+      this.#db.exec("ROLLBACK");
+    } catch {
+      // SQLite has rolled back already after some errors (a full disk), and says that there is no transaction.
+    }
+    const failure = new CordonError("The record cannot be written", { why: this.trouble, cause: error });
+    for (const { settle } of writes) settle?.reject(failure);
+    this.#pending = [...writes.filter(({ settle }) => !settle), ...this.#pending];
+    if (this.#pending.length > 0) this.#retry = setTimeout(() => this.#commit(), RETRY_MS);
+  }
+}

@@ -1,0 +1,113 @@
+import assert from "node:assert/strict";
+import { type Event, Output, unfinished } from "../../../lib/serve/output.ts";
+
+const bytes = (text: string) => new TextEncoder().encode(text);
+const shown = (events: Event[]) =>
+  events.map((event) =>
+    event.type === "state"
+      ? [event.id, "state"]
+      : [event.id, event.type, new TextDecoder().decode(event.bytes)]
+  );
+
+Deno.test("a reader takes up where it stopped, also in the middle of what grew since", () => {
+  const output = new Output(100);
+  output.write("stdout", bytes("abc"));
+  assert.deepEqual(shown(output.read(0)), [[3, "stdout", "abc"]]);
+  output.write("stdout", bytes("def"));
+  output.write("stderr", bytes("x"));
+  assert.deepEqual(shown(output.read(3)), [[6, "stdout", "def"], [7, "stderr", "x"]]);
+  assert.deepEqual(shown(output.read(7)), []);
+  assert.deepEqual(shown(output.read(1e9)), []);
+});
+
+Deno.test("reading in small steps gives the same as at once", () => {
+  const output = new Output(10_000);
+  for (let n = 0; n < 50; n++) output.write(n % 3 ? "stdout" : "stderr", bytes(`é${n}€`));
+  output.close({ state: "finished" });
+  let whole = { stdout: "", stderr: "" };
+  for (const most of [3, 4, 7, Infinity]) {
+    const read = { stdout: "", stderr: "" };
+    for (let at = 0, events = output.read(at, most); events.length > 0; events = output.read(at, most)) {
+      for (const event of events) {
+        if (event.type !== "state") {
+          read[event.type] += new TextDecoder("utf-8", { fatal: true }).decode(event.bytes);
+        }
+        at = event.id;
+      }
+    }
+    whole = read;
+    assert.equal(read.stdout, output.text("stdout"));
+    assert.equal(read.stderr, output.text("stderr"));
+  }
+  assert.match(whole.stdout, /^é1€é2€é4€/);
+});
+
+Deno.test("a character split between two pieces is not torn, one that never ends is told at the end", () => {
+  const output = new Output(100);
+  const euro = bytes("€");
+  output.write("stdout", euro.subarray(0, 2));
+  output.write("stderr", bytes("!"));
+  assert.deepEqual(shown(output.read(0)), [[1, "stderr", "!"]]);
+  output.write("stdout", euro.subarray(2));
+  assert.equal(output.text("stdout"), "€");
+  output.write("stdout", euro.subarray(0, 1));
+  output.close({});
+  assert.equal(output.text("stdout"), "€\ufffd");
+});
+
+Deno.test("what does not fit is dropped and told, and the rest counted", () => {
+  const output = new Output(5);
+  output.write("stdout", bytes("abcd"));
+  output.write("stderr", bytes("ef"));
+  output.write("stdout", bytes("g"));
+  assert.deepEqual([output.text("stdout"), output.text("stderr"), output.truncated], ["abcd", "e", true]);
+  assert.deepEqual(output.received, { stdout: 5, stderr: 2 });
+  output.close({});
+  assert.equal(output.read(0).at(-1)?.type, "state");
+});
+
+Deno.test("the cut is made between characters", () => {
+  const output = new Output(4);
+  output.write("stdout", bytes("ab€"));
+  assert.deepEqual([output.text("stdout"), output.truncated], ["ab", true]);
+});
+
+Deno.test("a program that alternates between its outputs does not fill the memory", () => {
+  const output = new Output(2 ** 20);
+  const one = bytes("x");
+  for (let n = 0; n < 50_000; n++) output.write(n % 2 ? "stdout" : "stderr", one);
+  assert.equal(output.truncated, true);
+});
+
+Deno.test("watchers are woken by what is added", async () => {
+  const output = new Output(10);
+  const woken = [output.changed(), output.changed()];
+  output.write("stdout", bytes("a"));
+  await Promise.all(woken);
+});
+
+for (
+  const [hex, count] of [
+    ["", 0],
+    ["61", 0],
+    ["c3", 1],
+    ["c3a9", 0],
+    ["e282", 2],
+    ["e282ac", 0],
+    [
+      "f09f98",
+      3,
+    ],
+    ["ff", 0],
+    ["8080", 0],
+    ["80808080", 0],
+    ["61e2", 1],
+    ["f0", 1],
+    ["c0", 0],
+  ] as const
+) {
+  Deno.test(`bytes ${hex || "none"} end with ${count} of an unfinished character`, () => {
+    const value = Uint8Array.from(hex.match(/../g) ?? [], (pair) => parseInt(pair, 16));
+    assert.equal(unfinished(value), count);
+  });
+}

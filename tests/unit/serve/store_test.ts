@@ -1,0 +1,100 @@
+import assert from "node:assert/strict";
+import { type Recorded, Store } from "../../../lib/serve/store.ts";
+import { tmp } from "../../helpers/run.ts";
+
+function row(id: string, change: Partial<Recorded> = {}): Recorded {
+  return {
+    id,
+    tenant: "t",
+    via: "v1",
+    request_id: "r",
+    state: "queued",
+    reason: null,
+    engine: "namespaces",
+    image: "host",
+    args: "host",
+    command: "true",
+    created: 1,
+    started: null,
+    ended: null,
+    exit_code: null,
+    signal: null,
+    wall_ms: null,
+    user_ms: null,
+    system_ms: null,
+    max_rss: null,
+    stdout_bytes: null,
+    stderr_bytes: null,
+    truncated: null,
+    limits: "{}",
+    key: null,
+    asked: null,
+    ...change,
+  };
+}
+
+Deno.test("what was left unfinished is lost once, and what ended stays as it was", async () => {
+  const path = `${tmp()}/db`;
+  const first = new Store(path);
+  await Promise.all([first.insert(row("a")), first.insert(row("b")), first.insert(row("c"))]);
+  first.update(row("b", { state: "running", started: 2 }));
+  first.update(row("c", { state: "finished", reason: "exited", exit_code: 3, ended: 4 }));
+  first.close();
+  const second = new Store(path);
+  assert.deepEqual(second.loseUnfinished(9).sort(), ["a", "b"]);
+  assert.deepEqual(second.loseUnfinished(9), []);
+  assert.deepEqual(second.list("t", { most: 10 }).map(({ id, state, ended }) => [id, state, ended]), [
+    ["c", "finished", 4],
+    ["b", "lost", 9],
+    ["a", "lost", 9],
+  ]);
+  second.close();
+});
+
+Deno.test("a second server is kept off the record", () => {
+  const path = `${tmp()}/db`;
+  const first = new Store(path);
+  assert.throws(() => new Store(path), /Another cordon serve|Cannot open the record/);
+  first.close();
+  new Store(path).close();
+});
+
+Deno.test("a page begins before an id, and tenants do not see each other", async () => {
+  const store = new Store(":memory:");
+  for (const id of ["a", "b", "c", "d"]) {
+    await store.insert(
+      row(id, { tenant: id === "c" ? "other" : "t", state: id === "d" ? "finished" : "queued" }),
+    );
+  }
+  const ids = (options: Parameters<Store["list"]>[1]) => store.list("t", options).map(({ id }) => id);
+  assert.deepEqual(ids({ most: 2 }), ["d", "b"]);
+  assert.deepEqual(ids({ most: 2, before: "b" }), ["a"]);
+  assert.deepEqual(ids({ most: 9, state: "finished" }), ["d"]);
+  assert.equal(store.get("c", "t"), undefined);
+  store.close();
+});
+
+Deno.test("an insert that fails says so and is not made later", async () => {
+  const store = new Store(":memory:");
+  await store.insert(row("a"));
+  await assert.rejects(store.insert(row("a")), /record/);
+  assert.notEqual(store.trouble, undefined);
+  await store.insert(row("b"));
+  assert.equal(store.trouble, undefined);
+  store.close();
+});
+
+Deno.test("what is too old is forgotten with its output, and the oldest output goes first", async () => {
+  const store = new Store(":memory:");
+  for (const [id, ended] of [["a", 10], ["b", 20], ["c", 30]] as const) {
+    await store.insert(row(id, { state: "finished", ended }));
+    store.keep(id, { after: 100, type: "stdout", bytes: new Uint8Array(100) });
+  }
+  await store.written();
+  assert.equal(store.prune({ endedBefore: 15, outputBytes: 150 }), 1);
+  assert.deepEqual(store.list("t", { most: 9 }).map(({ id }) => [id, store.output(id).length]), [["c", 1], [
+    "b",
+    0,
+  ]]);
+  store.close();
+});
