@@ -5,11 +5,14 @@ import { sweep } from "../engine/docker/sweep.ts";
 import { resolveEndpoint } from "../docker/endpoint.ts";
 import { openEngine } from "../docker/system.ts";
 import { CordonError } from "../errors.ts";
-import { type CgroupSupport, probeCgroups } from "../host/cgroups.ts";
+import { probeCgroups } from "../host/cgroups.ts";
+import { hostFs } from "../host/fs.ts";
 import type { Host } from "../host/host.ts";
 import type { ServeConfig } from "./config/types.ts";
 import type { Log } from "./log.ts";
-import type { Enforceable, PolicyFacts } from "./policy/verdict.ts";
+import { containersHold, namespacesHold } from "./policy/enforceable.ts";
+import { realPlaces } from "./policy/places.ts";
+import type { PolicyFacts } from "./policy/verdict.ts";
 
 export interface Docker {
   client: DockerClient;
@@ -17,7 +20,7 @@ export interface Docker {
 }
 
 export interface Engines {
-  facts: Pick<PolicyFacts, "engines" | "apiVersion">;
+  facts: PolicyFacts;
   docker?: Docker;
   /** For whoever starts the server. */
   notes: string[];
@@ -30,10 +33,10 @@ export interface Engines {
  */
 export async function openEngines(config: ServeConfig, host: Host, log: Log): Promise<Engines> {
   const notes: string[] = [];
-  const facts: Engines["facts"] = { engines: {} };
+  const facts: PolicyFacts = { host, engines: {}, shell: shell(), places: realPlaces() };
   const wanted = config.engine;
   if (wanted !== "docker") {
-    if (host.uid !== 0) facts.engines.namespaces = ofGroups(probeCgroups());
+    if (host.uid !== 0) facts.engines.namespaces = namespacesHold(probeCgroups());
     else if (wanted === "namespaces") throw rootNeedsUser();
     else notes.push("no namespaces engine: as root it needs --user NAME");
   }
@@ -41,13 +44,7 @@ export async function openEngines(config: ServeConfig, host: Host, log: Log): Pr
   if (wanted !== "namespaces") {
     try {
       docker = await openDocker(config, { host, log });
-      const { enforces } = docker.client.facts;
-      const cannot = "this container engine does not enforce it";
-      facts.engines.docker = {
-        memory: enforces.memory || cannot,
-        cpus: enforces.cpus || cannot,
-        pids: enforces.pids || cannot,
-      };
+      facts.engines.docker = containersHold(docker.client.facts.enforces);
       facts.apiVersion = docker.client.engine.apiVersion;
     } catch (error) {
       if (wanted === "docker" || !(error instanceof CordonError)) throw error;
@@ -74,6 +71,11 @@ function rootNeedsUser(): CordonError {
   });
 }
 
+/** The one that runs scripts in the namespaces engine. */
+function shell(): string {
+  return hostFs.stat("/bin/bash") === "file" ? "/bin/bash" : "/bin/sh";
+}
+
 async function openDocker(
   { dockerHost, pool }: ServeConfig,
   { host, log }: { host: Host; log: Log },
@@ -85,14 +87,4 @@ async function openDocker(
   if (removed.length > 0) log("warn", "left-over", { containers: removed });
   const size = pool.containers.reduce((sum, { count }) => sum + count, 0);
   return { client, pool: new WarmPool(client, { size }) };
-}
-
-/** A group that takes a new start cannot be had for one execution. */
-function ofGroups({ controllers }: CgroupSupport): Enforceable {
-  const held = (name: "memory" | "pids" | "cpu") => {
-    const at = controllers[name];
-    if (at.by === "none") return at.why;
-    return at.by === "reexec" ? "the server was not started in a control group of its own" : true as const;
-  };
-  return { memory: held("memory"), pids: held("pids"), cpus: held("cpu") };
 }

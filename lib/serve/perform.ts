@@ -1,27 +1,33 @@
 /** Hands an execution to its engine. */
-import type { WarmPool } from "../engine/docker/pool.ts";
+import { registryAuth } from "../docker/credentials.ts";
+import { NotFoundError } from "../docker/errors.ts";
+import { inspectImage, pullImage } from "../docker/images.ts";
+import { parseReference } from "../docker/reference.ts";
+import type { Result, Streams } from "../engine/engine.ts";
 import { namespaces } from "../engine/namespaces/engine.ts";
-import type { Streams } from "../engine/engine.ts";
 import { CordonError } from "../errors.ts";
 import type { Host } from "../host/host.ts";
+import type { Docker } from "./engines.ts";
 import type { Execution } from "./execution.ts";
 import type { Perform } from "./executor.ts";
 
-export interface Engines {
+export interface Means {
   host: Host;
   /** Absent when no container engine is used. */
-  pool?: WarmPool;
+  docker?: Docker;
 }
 
-export function performWith({ host, pool }: Engines): Perform {
-  return (execution) => {
+export function performWith({ host, docker }: Means): Perform {
+  const images = docker && new Images(docker, host);
+  return async (execution): Promise<Result> => {
     const { job, tenant, command } = execution.admitted;
     const streams = streamsOf(execution);
-    if (job.engine === "namespaces") return namespaces.run(job.spec, host, streams);
-    if (!pool) throw new CordonError("There is no container engine");
+    if (job.engine === "namespaces") return await namespaces.run(job.spec, host, streams);
+    if (!docker || !images) throw new CordonError("There is no container engine");
+    if (job.pull === "missing") await images.need(job.image, job.platform, execution.signal);
     // The pool brings the shell that runs the script, so that its containers can be made before there is one.
     const { Cmd: _, ...config } = job.config;
-    return pool.run({
+    return await docker.pool.run({
       image: job.image,
       config,
       script: command,
@@ -40,4 +46,52 @@ function streamsOf({ admitted, output, signal }: Execution): Streams {
     stderr: (chunk) => output.write("stderr", chunk),
     signal,
   };
+}
+
+/** Pulls what is missing; those who want the same image at the same time wait for one pull. */
+class Images {
+  readonly #docker: Docker;
+  readonly #host: Host;
+  readonly #pulls = new Map<string, Promise<void>>();
+
+  constructor(docker: Docker, host: Host) {
+    this.#docker = docker;
+    this.#host = host;
+  }
+
+  async need(image: string, platform: string | undefined, signal: AbortSignal): Promise<void> {
+    try {
+      await inspectImage(this.#docker.client.engine, image, { signal });
+    } catch (error) {
+      if (!(error instanceof NotFoundError)) throw error;
+      const key = `${image} ${platform ?? ""}`;
+      let pull = this.#pulls.get(key);
+      if (!pull) {
+        pull = this.#pull(image, platform).finally(() => this.#pulls.delete(key));
+        this.#pulls.set(key, pull);
+      }
+      await until(pull, signal);
+    }
+  }
+
+  /** It goes on when the one who asked first has gone: the next one will want it. */
+  async #pull(image: string, platform: string | undefined): Promise<void> {
+    const auth = await registryAuth(parseReference(image).domain, { facts: this.#host, signal: undefined });
+    const steps = pullImage(this.#docker.client.engine, image, { auth, platform });
+    for await (const _ of steps);
+  }
+}
+
+/** Waits for it, but no longer than until the signal. */
+async function until(event: Promise<void>, signal: AbortSignal): Promise<void> {
+  const gone = Promise.withResolvers<void>();
+  const go = () => gone.resolve();
+  signal.addEventListener("abort", go, { once: true });
+  if (signal.aborted) go();
+  try {
+    await Promise.race([event, gone.promise]);
+  } finally {
+    signal.removeEventListener("abort", go);
+    event.catch(() => {}); // whoever still waits is told
+  }
 }

@@ -10,10 +10,11 @@ import type { ServeConfig } from "./config/types.ts";
 import { closeEngines, type Engines, openEngines } from "./engines.ts";
 import { Executor } from "./executor.ts";
 import { type Front, openFront } from "./front/front.ts";
-import { interimJudge } from "./interim.ts";
 import type { Log } from "./log.ts";
 import { Metrics } from "./metrics.ts";
 import { performWith } from "./perform.ts";
+import { judge } from "./policy/judge.ts";
+import { checkAgainstHost } from "./policy/start.ts";
 import { situationOf } from "./service.ts";
 import type { SetUp } from "./setup.ts";
 import { prepareState, stateDirectory } from "./state.ts";
@@ -56,9 +57,10 @@ export async function startServer(
   try {
     const self = account ? becomeAccount(account, host) : host;
     const engines = await openEngines(config, self, log);
+    const notes = [...engines.notes, ...checkAgainstHost(config, engines.facts)];
     const daemon = new Daemon({ setUp, host: self, state, log, front, engines });
     handler.resolve(daemon.handler);
-    return { daemon, addresses: front.addresses, notes: engines.notes };
+    return { daemon, addresses: front.addresses, notes };
   } catch (error) {
     await front.close();
     throw error;
@@ -105,7 +107,7 @@ export class Daemon {
     this.#recover(host, metrics);
     this.#situation = situationOf(config);
     const executor = this.#executor = new Executor({
-      perform: performWith({ host, ...(engines.docker && { pool: engines.docker.pool }) }),
+      perform: performWith({ host, ...(engines.docker && { docker: engines.docker }) }),
       store,
       metrics,
       log,
@@ -120,7 +122,7 @@ export class Daemon {
       store,
       metrics,
       log,
-      judge: interimJudge(host),
+      judge: (asked) => judge(asked, engines.facts),
     }, buildInfo.version);
     this.#prunes = setInterval(() => this.#prune(), PRUNE_MS);
     this.#prune();
@@ -128,9 +130,10 @@ export class Daemon {
 
   /** Goes on with the configuration as it is now; with the old one when that is wrong. */
   reload(): void {
-    const { setUp, front, log } = this.#parts;
+    const { setUp, front, log, engines } = this.#parts;
     try {
       const config = setUp.again();
+      checkAgainstHost(config, engines.facts);
       front.reload();
       front.rename(config);
       this.#situation = situationOf(config);
