@@ -76,10 +76,14 @@ export function parseCpus(option: string, text: string): number {
 /** The largest descriptor number Linux can be set to allow (fs.nr_open), less one. */
 const MAX_FD = 2 ** 30 - 1;
 
-/** `fd:N` is an open descriptor; anything else a file's path, as typed. */
+/**
+ * `fd:N` is an open descriptor; anything else a file's path, as typed. Such a file is made anew in the place of what is
+ * there: for root, `/dev/null` would be gone.
+ */
 export function parseFdOrFile(option: string, text: string): { fd: number } | { path: string } {
   const wanted = "a file, or fd:N for an open descriptor";
   if (text === "" || text.includes("\0")) throw refuse(option, text, wanted);
+  if (/^\/+dev\/+(?!shm\/)/.test(text)) throw refuse(option, text, `${wanted}: what is there is replaced`);
   if (!text.startsWith("fd:")) return { path: text };
   const fd = /^fd:(\d{1,10})$/.exec(text)?.[1];
   if (fd === undefined || Number(fd) > MAX_FD) throw refuse(option, text, `${wanted} (./${text} is a file)`);

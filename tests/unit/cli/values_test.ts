@@ -78,8 +78,9 @@ const CASES: [string, Parser, [string, unknown][], string[]][] = [
       ["out.json", { path: "out.json" }],
       ["./fd:3", { path: "./fd:3" }],
       ["-", { path: "-" }],
+      ["/dev/shm/out", { path: "/dev/shm/out" }],
     ],
-    ["", "fd:", "fd:x", "fd:-1", "fd:1073741824", "fd:99999999999", "a\0b"],
+    ["", "/dev/null", "//dev//stdout", "fd:", "fd:x", "fd:-1", "fd:1073741824", "fd:99999999999", "a\0b"],
   ],
   ["descriptor", values.parseFd, [["3", 3], ["1073741823", 1073741823]], [
     "",
