@@ -1,14 +1,14 @@
 /** The image of `cordon kernel setup --image`: there, and pinned. Loaded for that alone. */
 import { writeStderr } from "../lib/cli/streams.ts";
-import { registryAuth } from "../lib/docker/credentials.ts";
+import { refuseDistant } from "../lib/engine/docker/kernel.ts";
 import { resolveEndpoint } from "../lib/docker/endpoint.ts";
 import { NotFoundError, UnreachableError } from "../lib/docker/errors.ts";
-import { type ImageDetails, inspectImage, pullImage } from "../lib/docker/images.ts";
-import { parseReference } from "../lib/docker/reference.ts";
+import { type ImageDetails, inspectImage } from "../lib/docker/images.ts";
 import { type Engine, openEngine } from "../lib/docker/system.ts";
 import { CordonError } from "../lib/errors.ts";
 import type { Host } from "../lib/host/host.ts";
 import { pinnedName } from "../lib/jupyter/pin.ts";
+import { pull } from "./run-pull.ts";
 import type { KernelSetupOptions } from "./kernel-setup.options.ts";
 
 export interface ChosenImage {
@@ -22,21 +22,22 @@ export interface ChosenImage {
 
 /** @throws CordonError when the image is not there and cannot be pulled; with `--pull never` that is a warning */
 export async function chooseImage(options: KernelSetupOptions, host: Host): Promise<ChosenImage> {
-  const { pull, sandbox } = options;
+  const { pull: when, sandbox } = options;
   const image = sandbox.image!;
   const endpoint = await resolveEndpoint({ host: sandbox.host }, host);
+  refuseDistant(endpoint);
   // Jupyter may run without the variable that was set here.
   const chosen = sandbox.host ?? (endpoint.origin === "DOCKER_HOST" ? host.env["DOCKER_HOST"] : undefined);
   const place = chosen === undefined ? {} : { host: chosen };
   try {
     const engine = await openEngine(endpoint);
-    const found = pull === "always" ? undefined : await look(engine, image);
-    if (!found && pull === "never") throw missing(engine, image);
+    const found = when === "always" ? undefined : await look(engine, image);
+    if (!found && when === "never") throw missing(engine, image);
     const details = found ?? await fetched(engine, image, host);
     return { name: pinnedName(image, details.RepoDigests ?? []), ...place, engine };
   } catch (error) {
     const absent = error instanceof UnreachableError || error instanceof MissingImageError;
-    if (pull !== "never" || !absent) throw error;
+    if (when !== "never" || !absent) throw error;
     writeStderr(`cordon: warning: ${error.message}: no kernel will start before it is there\n`);
     return { name: image, ...place };
   }
@@ -60,10 +61,11 @@ async function look(engine: Engine, image: string): Promise<ImageDetails | undef
 }
 
 async function fetched(engine: Engine, image: string, host: Host): Promise<ImageDetails> {
-  const auth = await registryAuth(parseReference(image).domain, { facts: host });
-  if (Deno.stderr.isTerminal()) writeStderr(`Pulling ${image}\n`);
-  for await (const _ of pullImage(engine, image, { auth })) {
-    /* read to its end, which is when it is there */
-  }
+  await pull(engine, image, {
+    facts: host,
+    platform: undefined,
+    quiet: !Deno.stderr.isTerminal(),
+    signal: undefined,
+  });
   return await inspectImage(engine, image);
 }

@@ -399,6 +399,11 @@ everyone("kernel setup --image: without an engine there is no kernelspec", async
   const failed = await cordon(at, args);
   assert.equal(failed.code, 1);
   assert.match(failed.stderr, /^cordon: Cannot connect to the engine at unix:.*no\.sock/);
+  const distant = await cordon(at, [...args.slice(0, -1), "tcp://192.0.2.1:2375"]);
+  assert.match(
+    distant.stderr,
+    /^cordon: a kernel cannot run on the engine at tcp:.*\nit needs one on a Unix /,
+  );
   assert.throws(() => Deno.statSync(userKernels(at)), Deno.errors.NotFound);
 });
 
