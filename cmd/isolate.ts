@@ -1,13 +1,12 @@
 /** `cordon isolate`: from its options to a Spec, and into the sandbox. */
 import { posix } from "node:path";
 import type { CommandContext } from "../lib/cli/command.ts";
-import { writeStderr } from "../lib/cli/streams.ts";
-import { CordonError, EXIT, reasonOf, render } from "../lib/errors.ts";
+import { CordonError, EXIT, reasonOf } from "../lib/errors.ts";
 import { explainNamespaces, imageOf, namespaces } from "../lib/engine/namespaces/engine.ts";
-import { writeFailure } from "../lib/engine/namespaces/result.ts";
+import { resultPlace, tellFailure } from "../lib/engine/namespaces/result.ts";
 import { exposesHome } from "../lib/engine/namespaces/root.ts";
 import { encodeOs } from "../lib/host/bytes.ts";
-import { currentDirectory, hostFs } from "../lib/host/fs.ts";
+import { hostFs } from "../lib/host/fs.ts";
 import { gatherHost, type Host } from "../lib/host/host.ts";
 import { insideEnvironment, userOf } from "../lib/spec/defaults.ts";
 import { type MountContext, parseMountJson, parseMountList } from "../lib/spec/mounts.ts";
@@ -27,7 +26,7 @@ export async function run(options: IsolateOptions, context: CommandContext): Pro
   try {
     return await isolate(options);
   } catch (error) {
-    if (options.result && options.action.kind === "run") tellInResult(options.result);
+    if (options.result && options.action.kind === "run") tellFailure(options.result);
     throw error;
   }
 }
@@ -143,23 +142,6 @@ function workingDirectory(host: Host): string {
 /** Accounts without a login have a shell that refuses. */
 function usableShell(shell: string): string {
   return /\/(nologin|false)$/.test(shell) ? "/bin/sh" : shell;
-}
-
-function resultPlace(
-  result: NonNullable<IsolateOptions["result"]>,
-  cwd: string,
-): NonNullable<Spec["result"]> {
-  return "fd" in result ? result : { path: posix.resolve(cwd, result.path) };
-}
-
-/** From its start on the sandbox writes the result itself. */
-function tellInResult(result: NonNullable<IsolateOptions["result"]>): void {
-  try {
-    writeFailure(resultPlace(result, currentDirectory() ?? "/"));
-  } catch (error) {
-    if (!(error instanceof CordonError)) throw error;
-    writeStderr(render(error)); // beside the failure that led here
-  }
 }
 
 async function readProfile(file: string, host: Host): Promise<Uint8Array> {

@@ -4,7 +4,7 @@ import { writeStdout } from "../lib/cli/streams.ts";
 import { resolveEndpoint } from "../lib/docker/endpoint.ts";
 import { openEngine } from "../lib/docker/system.ts";
 import type { ContainerMount } from "../lib/engine/docker/kernel-config.ts";
-import { execContainerKernel } from "../lib/engine/docker/kernel.ts";
+import { execContainerKernel, refuseDistant } from "../lib/engine/docker/kernel.ts";
 import { startKeeper } from "../lib/engine/docker/keeper.ts";
 import { CordonError } from "../lib/errors.ts";
 import { encodeOs } from "../lib/host/bytes.ts";
@@ -28,6 +28,7 @@ export async function launchInContainer(options: KernelLaunchOptions, launch: La
   const cwd = currentDirectory(host);
   const workdir = options.workdir ?? cwd;
   const endpoint = await resolveEndpoint({ host: options.host }, host);
+  refuseDistant(endpoint);
   const engine = await openEngine(endpoint, { pingMs: ENGINE_MS });
   const { files, command } = insideFiles(connection, {
     transport,

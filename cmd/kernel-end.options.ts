@@ -15,6 +15,8 @@ export interface KernelEndOptions {
   /** Exit with the kernel's status, and say on stderr what ended it when that was not itself. */
   status: boolean;
   result?: { fd: number } | { path: string };
+  /** The limits as the result tells them, a JSON object. */
+  limits: string;
 }
 
 export const kernelEnd = defineCommand<KernelEndOptions>({
@@ -54,6 +56,12 @@ export const kernelEnd = defineCommand<KernelEndOptions>({
       complete: "file",
       description: "Write one JSON object on how it ended",
     },
+    {
+      long: "limits",
+      value: "JSON",
+      complete: "none",
+      description: "The limits and what enforces them, for the result",
+    },
   ],
   operands: [{ name: "CONTAINER", description: "Id of the container", required: true, complete: "none" }],
   passThrough: false,
@@ -67,6 +75,7 @@ export const kernelEnd = defineCommand<KernelEndOptions>({
       awaited: parsed.flag("awaited"),
       ...(keeper !== undefined && { keeper: parseFd("--keeper", keeper) }),
       status: parsed.flag("status"),
+      limits: parsed.one("limits") ?? "{}",
       ...(result !== undefined && { result: parseFdOrFile("--result", result) }),
     };
   },

@@ -1,13 +1,15 @@
 /** Ends one kernel's container: its status where that is wanted, then the removal. */
 import type { CommandContext } from "../lib/cli/command.ts";
 import { writeStderr } from "../lib/cli/streams.ts";
-import { inspectContainer, removeContainer } from "../lib/docker/containers.ts";
+import { type ContainerState, inspectContainer, removeContainer } from "../lib/docker/containers.ts";
 import { resolveEndpoint } from "../lib/docker/endpoint.ts";
 import { EngineError, NotFoundError } from "../lib/docker/errors.ts";
 import { type Engine, openEngine } from "../lib/docker/system.ts";
+import { USAGE_BYTES } from "../lib/shim/programs/container_init.ts";
 import { TELL } from "../lib/shim/programs/keeper.ts";
 import { EXIT } from "../lib/errors.ts";
 import { MARKS } from "../lib/engine/docker/kernel.ts";
+import { writeResult } from "../lib/engine/namespaces/result.ts";
 import { hostFs } from "../lib/host/fs.ts";
 import { gatherHost } from "../lib/host/host.ts";
 import { removeTree } from "../lib/jupyter/leftovers.ts";
@@ -38,7 +40,9 @@ export async function run(options: KernelEndOptions, context: CommandContext): P
   } finally {
     if (options.directory !== undefined) removeTree(options.directory);
     // Otherwise the keeper tries again.
-    if (options.keeper !== undefined && removed) writeTo({ fd: options.keeper }, TELL.dismissed);
+    if (options.keeper !== undefined && removed) {
+      Deno.writeTextFileSync(`/proc/self/fd/${options.keeper}`, TELL.dismissed);
+    }
   }
 }
 
@@ -77,7 +81,15 @@ async function tellEnd(engine: Engine, options: KernelEndOptions): Promise<numbe
     : state.ExitCode > 128
     ? { reason: "signaled", exitCode: null, signal: state.ExitCode - 128 }
     : { reason: "exited", exitCode: state.ExitCode, signal: null };
-  if (options.result) writeTo(options.result, JSON.stringify({ ...ending, engine: engine.name }) + "\n");
+  if (options.result) {
+    const whole = {
+      ...ending,
+      ...usage(options, state),
+      engine: engine.name,
+      limits: JSON.parse(options.limits),
+    };
+    writeResult(options.result, whole);
+  }
   if (ending.reason === "memory") writeStderr("cordon: the memory limit ended the kernel\n");
   if (ending.reason === "timeout") writeStderr("cordon: the time limit ended the kernel\n");
   if (state === undefined) {
@@ -92,6 +104,28 @@ function marked(mark: keyof typeof MARKS, { directory }: KernelEndOptions): bool
   return directory !== undefined && hostFs.stat(`${directory}/run/${MARKS[mark]}`) === "file";
 }
 
+/** Times in milliseconds and the largest process in bytes, null where nothing tells. */
+function usage(
+  { directory }: KernelEndOptions,
+  state: ContainerState | undefined,
+): Record<string, number | null> {
+  const wallMs = state === undefined ? NaN : Date.parse(state.FinishedAt) - Date.parse(state.StartedAt);
+  const file = `${directory}/run/${MARKS.usage}`;
+  // Written by pid 1, in a directory where the kernel may have put anything.
+  const told = directory !== undefined && hostFs.lstat(file) === "file" &&
+    Deno.statSync(file).size === USAGE_BYTES;
+  const numbers = told ? new BigInt64Array(Deno.readFileSync(file).buffer) : undefined;
+  const [userS, userUs, systemS, systemUs, kilobytes] = Array.from(numbers ?? [], Number);
+  const ms = (seconds?: number, micro?: number) =>
+    seconds === undefined || micro === undefined ? null : seconds * 1000 + Math.floor(micro / 1000);
+  return {
+    wallMs: wallMs >= 0 ? wallMs : null,
+    userMs: ms(userS, userUs),
+    systemMs: ms(systemS, systemUs),
+    maxRssBytes: kilobytes === undefined ? null : kilobytes * 1024,
+  };
+}
+
 async function finalState(engine: Engine, id: string) {
   const until = Date.now() + SETTLE_MS;
   for (;;) {
@@ -104,8 +138,4 @@ async function finalState(engine: Engine, id: string) {
     }
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
   }
-}
-
-function writeTo(to: { fd: number } | { path: string }, text: string): void {
-  Deno.writeTextFileSync("fd" in to ? `/proc/self/fd/${to.fd}` : to.path, text);
 }

@@ -3,6 +3,7 @@ import { posix } from "node:path";
 import { writeStdout } from "../lib/cli/streams.ts";
 import type { CommandContext } from "../lib/cli/command.ts";
 import { explainNamespaces, namespaces } from "../lib/engine/namespaces/engine.ts";
+import { resultPlace, tellFailure } from "../lib/engine/namespaces/result.ts";
 import { CordonError, reasonOf } from "../lib/errors.ts";
 import { gatherHost, type Host } from "../lib/host/host.ts";
 import { type Connection, parseConnection } from "../lib/jupyter/connection.ts";
@@ -17,6 +18,15 @@ import type { KernelLaunchOptions } from "./kernel-launch.options.ts";
 const KERNEL_ENV = ["NBGRADER_*", "JPY_SESSION_NAME"];
 
 export async function run(options: KernelLaunchOptions, context: CommandContext): Promise<number> {
+  try {
+    return await launch(options, context);
+  } catch (error) {
+    if (options.result && !options.explain) tellFailure(options.result, options.engine);
+    throw error;
+  }
+}
+
+async function launch(options: KernelLaunchOptions, context: CommandContext): Promise<number> {
   const host = { ...gatherHost(), env: context.env };
   const connection = readConnection(options.connectionFile);
   // Nothing is told in the connection file about the kernel's ZeroMQ: `kernel setup` writes --transport for those
@@ -76,10 +86,7 @@ export function launchSpec(options: KernelLaunchOptions, { host, connection, tra
     files,
     tellLimits: true,
     endWithParent: Deno.ppid,
-    ...(options.result &&
-      {
-        result: "fd" in options.result ? options.result : { path: posix.resolve(cwd, options.result.path) },
-      }),
+    ...(options.result && { result: resultPlace(options.result, cwd) }),
     verbose: false,
   };
 }

@@ -1,12 +1,10 @@
 /** `cordon portwrap`: from its options to a Spec with listeners, and into the sandbox. */
-import { posix } from "node:path";
 import type { CommandContext } from "../lib/cli/command.ts";
-import { writeStderr, writeStdout } from "../lib/cli/streams.ts";
+import { writeStdout } from "../lib/cli/streams.ts";
 import { explainNamespaces, namespaces } from "../lib/engine/namespaces/engine.ts";
 import { networkFacts, planNetwork } from "../lib/engine/namespaces/network.ts";
-import { writeFailure } from "../lib/engine/namespaces/result.ts";
-import { CordonError, render, UsageError } from "../lib/errors.ts";
-import { currentDirectory } from "../lib/host/fs.ts";
+import { resultPlace, tellFailure } from "../lib/engine/namespaces/result.ts";
+import { CordonError, UsageError } from "../lib/errors.ts";
 import { gatherHost, type Host } from "../lib/host/host.ts";
 import { listenTcp } from "../lib/host/listen.ts";
 import { hubDestinations, readHubWiring, tellGuest } from "../lib/hub/wiring.ts";
@@ -33,7 +31,7 @@ export async function run(options: PortwrapOptions, _context?: CommandContext): 
   try {
     return await portwrap(options);
   } catch (error) {
-    if (options.result && !options.explain) tellInResult(options.result);
+    if (options.result && !options.explain) tellFailure(options.result);
     throw error;
   }
 }
@@ -184,18 +182,4 @@ export function portwrapSpec(options: PortwrapOptions, { host, wiring, ports }: 
 /** What a tmpfs has when nothing is said: tmpfs(5). */
 function halfOfMemory(): number {
   return Math.floor(Deno.systemMemoryInfo().total / 2);
-}
-
-function resultPlace(to: NonNullable<PortwrapOptions["result"]>, cwd: string): NonNullable<Spec["result"]> {
-  return "fd" in to ? to : { path: posix.resolve(cwd, to.path) };
-}
-
-/** From its start on the sandbox writes the result itself. */
-function tellInResult(result: NonNullable<PortwrapOptions["result"]>): void {
-  try {
-    writeFailure(resultPlace(result, currentDirectory() ?? "/"));
-  } catch (error) {
-    if (!(error instanceof CordonError)) throw error;
-    writeStderr(render(error)); // beside the failure that led here
-  }
 }

@@ -6,6 +6,7 @@ import type { Host } from "../../host/host.ts";
 import { launcherLabel } from "../../jupyter/leftovers.ts";
 import { MOST_INSIDE } from "../../shim/programs/container_init.ts";
 import type { Limits } from "../../spec/spec.ts";
+import { DEFAULT_TASKS } from "../namespaces/limits.ts";
 import type { ContainerKernel } from "./kernel.ts";
 
 /** Labels by which `cordon kernel gc` finds what a crash left behind. */
@@ -93,12 +94,33 @@ export async function kernelConfig(
       ...shell.HostConfig,
       LogConfig: { Type: "none" },
       ...(limits.memoryBytes !== undefined && { Memory: limits.memoryBytes, MemorySwap: limits.memoryBytes }),
-      ...(limits.pids !== undefined && { PidsLimit: limits.pids + ourProcesses(kernel) }),
+      PidsLimit: (limits.pids ?? DEFAULT_TASKS) + ourProcesses(kernel),
       ...(limits.cpus !== undefined && { NanoCpus: Math.round(limits.cpus * 1e9) }),
       Ulimits: ulimits(limits),
       ...(kernel.gpus !== undefined && { DeviceRequests: [gpuRequest(kernel.gpus)] }),
     },
   };
+}
+
+/** The limits and what enforces them, for the result. */
+export function enforcedLimits(limits: Limits): Record<string, unknown> {
+  const { bestEffort: _, ...values } = limits;
+  const by: Record<keyof typeof values, string> = {
+    memoryBytes: "engine",
+    pids: "engine",
+    cpus: "engine",
+    fileBytes: "rlimit",
+    wallSeconds: "timer",
+    cpuSeconds: "rlimit",
+    outputBytes: "pipe",
+    tmpBytes: "tmpfs",
+    coreBytes: "rlimit",
+  };
+  const enforced = Object.entries(values).map((
+    [name, value],
+  ) => [name, { value, by: by[name as keyof typeof by] }]);
+  const guard = { value: DEFAULT_TASKS, by: "engine", byDefault: true };
+  return { ...(limits.pids === undefined && { pids: guard }), ...Object.fromEntries(enforced) };
 }
 
 /** Our own processes in the container. */

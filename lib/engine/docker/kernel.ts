@@ -2,6 +2,10 @@
  * A Jupyter kernel in a container: no network, no capabilities, a read-only root, the caller's own user id. Its pid 1 is
  * a program of ours; its sockets lie in a private directory that the relay outside reaches by path.
  */
+import { posix } from "node:path";
+import { O, openFlags } from "../../../ffi/constants.ts";
+import { errnoText } from "../../../ffi/errno.ts";
+import { lastErrno, libc } from "../../../ffi/libc.ts";
 import type { Engine } from "../../docker/system.ts";
 import {
   createContainer,
@@ -11,17 +15,19 @@ import {
   startContainer,
 } from "../../docker/containers.ts";
 import { attachDescriptor, type AttachedDescriptor } from "../../docker/descriptor.ts";
+import { type Endpoint, formatEndpoint } from "../../docker/endpoint.ts";
 import { EngineError, NotFoundError } from "../../docker/errors.ts";
 import { startError } from "../../docker/starterror.ts";
 import { inspectImage } from "../../docker/images.ts";
 import { CordonError } from "../../errors.ts";
+import { cString } from "../../host/bytes.ts";
 import type { Host } from "../../host/host.ts";
 import { containerInit } from "../../shim/programs/container_init.ts";
 import { containerProgram, KEEPER_LINE } from "../../shim/programs/container.ts";
 import { writeImage } from "../../shim/image.ts";
 import { become } from "../../shim/run.ts";
 import type { Forward, Limits } from "../../spec/spec.ts";
-import { type ContainerMount, INSIDE, kernelConfig } from "./kernel-config.ts";
+import { type ContainerMount, enforcedLimits, INSIDE, kernelConfig } from "./kernel-config.ts";
 import { endArguments, type Keeper, type Kept } from "./keeper.ts";
 
 export interface ContainerKernel {
@@ -44,10 +50,18 @@ export interface ContainerKernel {
   result?: { path: string } | { fd: number };
 }
 
-/** What pid 1 leaves in that directory when a limit has ended the kernel. */
-export const MARKS = { memory: "out-of-memory", timeout: "out-of-time" } as const;
+/** What pid 1 leaves in that directory: when a limit has ended the kernel, and what it used. */
+export const MARKS = { memory: "out-of-memory", timeout: "out-of-time", usage: "usage" } as const;
 const HOME = "/tmp";
 const DEFAULT_PATH = "/opt/conda/bin:/usr/local/bin:/usr/bin:/bin";
+
+/** The kernel's files and sockets are those of this machine, and so must its engine be. */
+export function refuseDistant(endpoint: Endpoint): void {
+  if (endpoint.kind === "unix") return;
+  throw new CordonError(`a kernel cannot run on the engine at ${formatEndpoint(endpoint)}`, {
+    why: "it needs one on a Unix socket of this machine, whose files and sockets it uses",
+  });
+}
 
 /** Starts the container and becomes its launcher. Does not return. */
 export async function execContainerKernel(
@@ -70,7 +84,7 @@ export async function execContainerKernel(
     await refuseDroppedLimits(engine, kernel, { id, warnings: Warnings ?? [] });
     const { fd, early } = await attachAndStart(engine, id);
     const result = kernel.result
-      ? ["--result", "fd" in kernel.result ? `fd:${kernel.result.fd}` : kernel.result.path]
+      ? ["--result", placeOf(kernel.result), "--limits", JSON.stringify(enforcedLimits(kernel.limits))]
       : [];
     become(writeImage(containerProgram({
       arch: host.arch,
@@ -86,6 +100,16 @@ export async function execContainerKernel(
     await removeContainer(engine, id, { force: true });
     throw error;
   }
+}
+
+/** A result's directory is held from before the start: nothing inside can lead the file elsewhere. */
+function placeOf(result: { path: string } | { fd: number }): string {
+  if ("fd" in result) return `fd:${result.fd}`;
+  const directory = posix.dirname(posix.resolve(result.path));
+  const flags = O.PATH | openFlags(Deno.build.arch).DIRECTORY;
+  const fd = libc().open(cString(directory), flags, 0);
+  if (fd < 0) throw new CordonError(`cannot write the result to ${result.path}: ${errnoText(lastErrno())}`);
+  return `/proc/self/fd/${fd}/${posix.basename(result.path)}`;
 }
 
 /** Podman finds out at the attach what cannot be started. */
@@ -141,7 +165,11 @@ function writeFiles(
     path: path.split(":"),
     ...(kernel.limits.wallSeconds !== undefined && { wallSeconds: kernel.limits.wallSeconds }),
     ports: kernel.ports,
-    marks: { memory: `${INSIDE}/${MARKS.memory}`, timeout: `${INSIDE}/${MARKS.timeout}` },
+    marks: {
+      memory: `${INSIDE}/${MARKS.memory}`,
+      timeout: `${INSIDE}/${MARKS.timeout}`,
+      usage: `${INSIDE}/${MARKS.usage}`,
+    },
   });
   Deno.writeFileSync(`${directory}/init`, writeImage(program), { createNew: true, mode: 0o555 });
 }

@@ -52,7 +52,7 @@ export interface LimitFacts {
  * Room for an ordinary user's sandbox when nothing was asked: what RHEL gives a whole login, far above what a
  * notebook with its thread pools takes, far below what makes a machine unusable.
  */
-const DEFAULT_TASKS = 4096;
+export const DEFAULT_TASKS = 4096;
 /** Init and the target's first process are counted too. */
 const INIT_PIDS = 1;
 

@@ -22,7 +22,7 @@ import {
 import type { Arch } from "../../../ffi/syscalls.ts";
 import { EXIT } from "../../errors.ts";
 import { fork, ifPolled, pipe, pipeSlots, pollWord } from "../kit.ts";
-import { Program, type Slot } from "../program.ts";
+import { type CallOptions, Program, type Slot } from "../program.ts";
 import { startRelay } from "./relay.ts";
 import { unixAddress } from "./relay_name.ts";
 import { ifOutOfMemory } from "./result.ts";
@@ -35,8 +35,11 @@ export interface ContainerInitPlan {
   path: string[];
   /** Seconds until everything ends. */
   wallSeconds?: number;
-  /** Files that are made when a limit has ended the kernel. Of memory not every engine tells. */
-  marks: { memory: string; timeout: string };
+  /**
+   * Files that are made when a limit has ended the kernel (of memory not every engine tells), and one that gets the
+   * {@link USAGE_BYTES} of its struct rusage that tell times and memory.
+   */
+  marks: { memory: string; timeout: string; usage: string };
   /** Ports of the kernel, and where each is reached from outside. */
   ports: { path: string; port: number }[];
 }
@@ -44,6 +47,9 @@ export interface ContainerInitPlan {
 /** Connections at once that a relay inside carries; each is a process here, and so is the relay. */
 export const MOST_INSIDE = 64;
 const BACKLOG = 128;
+/** ru_utime, ru_stime and ru_maxrss: getrusage(2). */
+export const USAGE_BYTES = 40;
+const RUSAGE_SIZE = 144;
 
 /** Where a container sees how often its group's memory ran out, with cgroup v2 and v1. */
 const MEMORY_FILES = ["/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control"];
@@ -89,6 +95,7 @@ function relayPorts(p: Program, ports: ContainerInitPlan["ports"]): void {
 function serve(p: Program, target: Slot, plan: ContainerInitPlan): void {
   const signals = p.slot(),
     info = p.buffer(128),
+    usage = p.buffer(RUSAGE_SIZE),
     polled = p.words(0, BigInt(POLL.IN) << 32n, 0xffffffff),
     all = p.slot(-1n);
   const signal = p.slot(), n = p.slot(), group = p.slot(), status = p.slot(), who = p.slot();
@@ -110,7 +117,7 @@ function serve(p: Program, target: Slot, plan: ContainerInitPlan): void {
     p.goto(pass);
 
     p.place(time);
-    mark(p, plan.marks.timeout);
+    make(p, plan.marks.timeout);
     p.exit(EXIT.timeout);
 
     p.place(line);
@@ -127,7 +134,7 @@ function serve(p: Program, target: Slot, plan: ContainerInitPlan): void {
 
     p.place(children);
     p.loop((empty, more) => {
-      p.sys("wait4", [-1, status.address, W.NOHANG, 0], { into: who, fail: empty });
+      p.sys("wait4", [-1, status.address, W.NOHANG, usage], { into: who, fail: empty });
       p.when([who, "==", 0], empty);
       p.when([who, "!=", target], more);
       p.and(signal, status, 0x7f);
@@ -135,6 +142,10 @@ function serve(p: Program, target: Slot, plan: ContainerInitPlan): void {
       p.and(n, n, 0xff);
       p.if([signal, "!=", 0], () => p.add(n, signal, 128));
       p.if([signal, "==", SIG.KILL], () => noteMemory(p, plan));
+      const file = p.slot(), untold = p.label();
+      make(p, plan.marks.usage, { into: file, fail: untold });
+      p.sys("write", [file, usage, USAGE_BYTES], { fail: "ignore" });
+      p.place(untold);
       p.exit(n);
     });
     p.goto(again);
@@ -144,11 +155,11 @@ function serve(p: Program, target: Slot, plan: ContainerInitPlan): void {
 function noteMemory(p: Program, plan: ContainerInitPlan): void {
   const reason = p.slot();
   for (const file of MEMORY_FILES) ifOutOfMemory(p, file, reason);
-  p.if([reason, "!=", 0], () => mark(p, plan.marks.memory));
+  p.if([reason, "!=", 0], () => make(p, plan.marks.memory));
 }
 
-function mark(p: Program, file: string): void {
-  p.sys("openat", [AT.FDCWD, file, O.WRONLY | O.CREAT | O.CLOEXEC, 0o600], { fail: "ignore" });
+function make(p: Program, file: string, options: CallOptions = { fail: "ignore" }): void {
+  p.sys("openat", [AT.FDCWD, file, O.WRONLY | O.CREAT | O.CLOEXEC, 0o600], options);
 }
 
 /** A timer descriptor, not SIGALRM: the kernel could send us that. */

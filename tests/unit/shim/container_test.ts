@@ -146,7 +146,7 @@ function init(
     command: ["kernel", "-f", "x"],
     env: ["A=b"],
     path: ["/bin"],
-    marks: { memory: "/run/memory", timeout: "/run/timeout" },
+    marks: { memory: "/run/memory", timeout: "/run/timeout", usage: "/run/usage" },
     ports: [],
     ...plan,
   });
