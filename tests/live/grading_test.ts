@@ -7,6 +7,7 @@ import { run } from "../helpers/run.ts";
 import { asUserArgv } from "../helpers/user.ts";
 
 const DEMO = new URL("../../demo/grading/run", import.meta.url).pathname;
+const picture = Deno.readTextFileSync(new URL("../../demo/grading/grading.svg", import.meta.url));
 
 everyone("the grading demonstration keeps its promises", async (p) => {
   const home = p.dir();
@@ -21,4 +22,8 @@ everyone("the grading demonstration keeps its promises", async (p) => {
   assert.match(stdout, /^leave a process behind +it runs on +-$/m);
   assert.match(stdout, /^ada +3 of 13 +3 of 13$/m);
   assert.deepEqual([...Deno.readDirSync(home)], []);
+  // README shows this table as a picture: demo/grading/picture draws it again.
+  for (const [, what, got] of stdout.matchAll(/^(\w.+?) {2,}(\w.*?) {2,}-$/gm)) {
+    for (const words of [what!, got!]) assert.ok(picture.includes(`>${words}</text>`), words);
+  }
 }, { needs: [pythonModule("nbgrader")] });
