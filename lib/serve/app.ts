@@ -7,6 +7,7 @@ import { openApi } from "./openapi.ts";
 import { Problem } from "./problem.ts";
 import { dockyterRoutes } from "./routes-dockyter.ts";
 import { operatorRoutes } from "./routes-operator.ts";
+import { v1Routes } from "./routes-v1.ts";
 import type { Call, Route } from "./route.ts";
 import type { Service } from "./service.ts";
 
@@ -17,7 +18,7 @@ const REALM = { "www-authenticate": 'Basic realm="cordon", charset="UTF-8"' };
 const REQUEST_ID = /^[\w.-]{1,64}$/;
 
 export function createApp(service: Service, version: string): Handler {
-  const routes: Route[] = [...dockyterRoutes, ...operatorRoutes];
+  const routes: Route[] = [...dockyterRoutes, ...v1Routes, ...operatorRoutes];
   const document = JSON.stringify(openApi(routes, version));
   routes.push({
     open: true,

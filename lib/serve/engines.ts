@@ -6,12 +6,12 @@ import { resolveEndpoint } from "../docker/endpoint.ts";
 import { openEngine } from "../docker/system.ts";
 import { CordonError } from "../errors.ts";
 import { probeCgroups } from "../host/cgroups.ts";
-import { hostFs } from "../host/fs.ts";
 import type { Host } from "../host/host.ts";
 import type { ServeConfig } from "./config/types.ts";
 import type { Log } from "./log.ts";
 import { containersHold, namespacesHold } from "./policy/enforceable.ts";
 import { realPlaces } from "./policy/places.ts";
+import { hostShell } from "./policy/shell.ts";
 import type { PolicyFacts } from "./policy/verdict.ts";
 
 export interface Docker {
@@ -33,7 +33,7 @@ export interface Engines {
  */
 export async function openEngines(config: ServeConfig, host: Host, log: Log): Promise<Engines> {
   const notes: string[] = [];
-  const facts: PolicyFacts = { host, engines: {}, shell: shell(), places: realPlaces() };
+  const facts: PolicyFacts = { host, engines: {}, shell: hostShell(), places: realPlaces() };
   const wanted = config.engine;
   if (wanted !== "docker") {
     if (host.uid !== 0) facts.engines.namespaces = namespacesHold(probeCgroups());
@@ -69,11 +69,6 @@ function rootNeedsUser(): CordonError {
     why: "What it runs would be root's, however confined",
     hint: "cordon serve --user NAME",
   });
-}
-
-/** The one that runs scripts in the namespaces engine. */
-function shell(): string {
-  return hostFs.stat("/bin/bash") === "file" ? "/bin/bash" : "/bin/sh";
 }
 
 async function openDocker(

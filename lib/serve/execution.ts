@@ -9,6 +9,8 @@ import type { Recorded, State } from "./store.ts";
 export type Job = (NamespacesVerdict | DockerVerdict) & {
   /** All that stdin gives; nothing when absent. */
   stdin?: Uint8Array;
+  /** A program and its arguments, which run without a shell. */
+  argv?: string[];
 };
 
 /** What is known when it is admitted. */
@@ -20,6 +22,8 @@ export interface Admitted {
   /** As it was asked, for the record. */
   args: string;
   command: string;
+  /** What a shell is given. */
+  script: string;
   /** Idempotency-Key and what was asked under it, hashed. */
   key?: { name: string; asked: string };
 }

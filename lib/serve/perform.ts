@@ -4,6 +4,7 @@ import { NotFoundError } from "../docker/errors.ts";
 import { inspectImage, pullImage } from "../docker/images.ts";
 import { parseReference } from "../docker/reference.ts";
 import type { Result, Streams } from "../engine/engine.ts";
+import { runContainer } from "../engine/docker/run.ts";
 import { namespaces } from "../engine/namespaces/engine.ts";
 import { CordonError } from "../errors.ts";
 import type { Host } from "../host/host.ts";
@@ -20,20 +21,19 @@ export interface Means {
 export function performWith({ host, docker }: Means): Perform {
   const images = docker && new Images(docker, host);
   return async (execution): Promise<Result> => {
-    const { job, tenant, command } = execution.admitted;
+    const { job, script } = execution.admitted;
     const streams = streamsOf(execution);
     if (job.engine === "namespaces") return await namespaces.run(job.spec, host, streams);
     if (!docker || !images) throw new CordonError("There is no container engine");
     if (job.pull === "missing") await images.need(job.image, job.platform, execution.signal);
+    const { image, config, argv, limits: { wallSeconds } } = job;
+    if (argv) {
+      const container = { image, config: { ...config, Cmd: argv }, wallSeconds };
+      return await runContainer(docker.client, container, streams);
+    }
     // The pool brings the shell that runs the script, so that its containers can be made before there is one.
-    const { Cmd: _, ...config } = job.config;
-    return await docker.pool.run({
-      image: job.image,
-      config,
-      script: command,
-      wallSeconds: job.limits.wallSeconds,
-      labels: { "org.cordon.owner": tenant },
-    }, streams);
+    const { Cmd: _, ...shell } = config;
+    return await docker.pool.run({ image, config: shell, script, wallSeconds }, streams);
   };
 }
 

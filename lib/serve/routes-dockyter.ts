@@ -5,10 +5,8 @@ import { readJson } from "./body.ts";
 import { type Execution, statusOf } from "./execution.ts";
 import type { Call, Route } from "./route.ts";
 import { ExecuteAnswer, ExecuteRequest, Health, MOST_EXECUTE_BYTES } from "./schemas.ts";
+import { whenItEnds } from "./wait.ts";
 import type * as z from "zod";
-
-/** Dockyter's client gives up when nothing comes for 10 s. White space before JSON means nothing. */
-const KEEP_ALIVE_MS = 3000;
 
 export const dockyterRoutes: Route[] = [
   {
@@ -46,38 +44,18 @@ async function execute(call: Call, tenant: Tenant): Promise<Response> {
     service.log("info", "refused", { request_id: requestId, tenant: tenant.name, rule: verdict.rule });
     return Response.json(refusal(verdict.refused));
   }
-  const execution = admit(service, tenant, { requestId, via: "execute", job: verdict, args, command: cmd });
+  const execution = admit(service, tenant, {
+    requestId,
+    via: "execute",
+    job: verdict,
+    args,
+    command: cmd,
+    script: cmd,
+  });
   const gone = () => service.executor.cancel(execution, "client");
   request.signal.addEventListener("abort", gone, { once: true });
   if (request.signal.aborted) gone();
-  if (await within(KEEP_ALIVE_MS, execution.ended)) return Response.json(tell(execution));
-  return new Response(spacedOut(execution, gone), { headers: { "content-type": "application/json" } });
-}
-
-/** Whether it happens in this time. */
-async function within(ms: number, event: Promise<void>): Promise<boolean> {
-  let timer: number | undefined;
-  const late = new Promise<boolean>((resolve) => timer = setTimeout(() => resolve(false), ms));
-  try {
-    return await Promise.race([event.then(() => true), late]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-/** A space now and then, and the answer at the end. */
-function spacedOut(execution: Execution, gone: () => void): ReadableStream<Uint8Array> {
-  const encoder = new TextEncoder();
-  return new ReadableStream({
-    start: (controller) => controller.enqueue(encoder.encode(" ")),
-    // Asked only when the last piece has been taken, so that nothing piles up for a client that does not read.
-    async pull(controller) {
-      if (!await within(KEEP_ALIVE_MS, execution.ended)) return controller.enqueue(encoder.encode(" "));
-      controller.enqueue(encoder.encode(JSON.stringify(tell(execution))));
-      controller.close();
-    },
-    cancel: gone,
-  }, { highWaterMark: 1 });
+  return await whenItEnds(execution.ended, () => tell(execution), { gone });
 }
 
 function tell(execution: Execution): Answer {

@@ -1,0 +1,86 @@
+/** From what /v1 is asked for to what the policy judges, and what becomes of its verdict. Pure. */
+import { Buffer } from "node:buffer";
+import type { Tenant } from "./config/types.ts";
+import type { Job } from "./execution.ts";
+import type { Refusal, Verdict } from "./policy/verdict.ts";
+import { Problem } from "./problem.ts";
+import type { CreateExecution } from "./schemas-v1.ts";
+
+/** What stands in for the flags of docker run, so that there is one way to be judged. */
+const STRUCTURED = ["image", "env", "workdir", "network"] as const;
+
+/** Docker's flags and the image. @throws Problem when they were given twice */
+export function argsOf(asked: CreateExecution): string {
+  const { args, image, env = {}, workdir, network, limits = {} } = asked;
+  const { memory, cpus, pids } = limits;
+  if (args !== undefined) {
+    const twice = STRUCTURED.find((name) => asked[name] !== undefined) ??
+      Object.entries({ memory, cpus, pids }).find(([, value]) => value !== undefined)?.[0];
+    if (twice === undefined) return args;
+    throw new Problem("invalid", { detail: `args and ${twice} exclude each other` });
+  }
+  const words = [
+    ...Object.entries(env).flatMap(([name, value]) => ["--env", `${name}=${value}`]),
+    ...(workdir === undefined ? [] : ["--workdir", workdir]),
+    ...(network === undefined ? [] : ["--network", network]),
+    ...(memory === undefined ? [] : ["--memory", String(memory)]),
+    ...(cpus === undefined ? [] : ["--cpus", String(cpus)]),
+    ...(pids === undefined ? [] : ["--pids-limit", String(pids)]),
+    image ?? "host",
+  ];
+  // An image is never taken for a flag.
+  if (words.at(-1)!.startsWith("-")) throw new Problem("invalid", { detail: "/image: begins with a dash" });
+  return words.map(quoted).join(" ");
+}
+
+/** The script that is judged; of a program and its arguments, one that becomes that program. */
+export function scriptOf({ command }: CreateExecution): string {
+  return typeof command === "string" ? command : `exec ${command.map(quoted).join(" ")}`;
+}
+
+/** @throws Problem when both kinds were given */
+export function stdinOf({ stdin, stdin_base64 }: CreateExecution): Uint8Array | undefined {
+  if (stdin !== undefined && stdin_base64 !== undefined) {
+    throw new Problem("invalid", { detail: "stdin and stdin_base64 exclude each other" });
+  }
+  if (stdin !== undefined) return new TextEncoder().encode(stdin);
+  return stdin_base64 === undefined ? undefined : new Uint8Array(Buffer.from(stdin_base64, "base64"));
+}
+
+/** The verdict with what docker run has no flag for: time, output, and a program without a shell. */
+export function complete(
+  verdict: Exclude<Verdict, Refusal>,
+  asked: CreateExecution,
+  tenant: Tenant,
+): Job | Refusal {
+  const { command, limits: { time, output } = {} } = asked;
+  const ceilings = tenant.policy.limits;
+  for (const [name, wanted] of [["time", time], ["output", output]] as const) {
+    const { most } = ceilings[name];
+    if (wanted === undefined || wanted <= most) continue;
+    return {
+      refused: `${name} ${wanted} is not allowed: there is at most ${most}`,
+      rule: "limit",
+      configuredAt: `policies.${tenant.policy.name}.limits.${name}`,
+    };
+  }
+  const limits = {
+    ...verdict.limits,
+    ...(time !== undefined && { wallSeconds: time }),
+    ...(output !== undefined && { outputBytes: output }),
+  };
+  const stdin = stdinOf(asked);
+  const more = { limits, ...(stdin && { stdin }), ...(typeof command !== "string" && { argv: command }) };
+  if (verdict.engine === "docker") return { ...verdict, ...more };
+  const spec = {
+    ...verdict.spec,
+    limits: { ...verdict.spec.limits, wallSeconds: limits.wallSeconds },
+    ...(typeof command !== "string" && { command }),
+  };
+  return { ...verdict, ...more, spec };
+}
+
+/** As one word for sh and for those who read words as it does. */
+function quoted(word: string): string {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
+}

@@ -1,0 +1,68 @@
+/** An execution as a stream of server-sent events: https://html.spec.whatwg.org/multipage/server-sent-events.html */
+import type { Event } from "./output.ts";
+import type { Known } from "./past.ts";
+import { encoded, type Encoding } from "./tell.ts";
+
+/** Proxies end connections on which nothing comes, most after 60 s. */
+const KEEP_ALIVE_MS = 15_000;
+/** Taken from the output at once; so much is held for a client that does not read. */
+const MOST_AT_ONCE = 64 * 1024;
+
+export interface EventsOptions {
+  /** The position that the client has. */
+  after: number;
+  encoding: Encoding;
+  /** The client went away. */
+  gone?: () => void;
+}
+
+export function eventStream(known: Known, { after, encoding, gone }: EventsOptions): Response {
+  const encoder = new TextEncoder();
+  let at = after;
+  let over = false;
+  const stream = new ReadableStream<Uint8Array>({
+    start: (controller) => controller.enqueue(encoder.encode("retry: 1000\n\n")),
+    // Asked only when the last piece has been taken.
+    async pull(controller) {
+      while (!over) {
+        // In this order: what comes between the two is not missed.
+        const more = known.more();
+        const events = known.read(at, MOST_AT_ONCE);
+        if (events.length > 0) {
+          at = events.at(-1)!.id;
+          return controller.enqueue(encoder.encode(events.map((event) => format(event, encoding)).join("")));
+        }
+        if (!more) break;
+        if (!await within(KEEP_ALIVE_MS, more)) return controller.enqueue(encoder.encode(":\n\n"));
+      }
+      if (!over) controller.close();
+    },
+    cancel() {
+      over = true;
+      gone?.();
+    },
+  }, { highWaterMark: 1 });
+  return new Response(stream, { headers: { "content-type": "text/event-stream; charset=utf-8" } });
+}
+
+/** Whether everything was told to somebody who has this position. */
+export function allTold(known: Known, after: number): boolean {
+  return known.more() === undefined && known.read(after, 64).length === 0;
+}
+
+/** Data is one line of JSON. */
+function format(event: Event, encoding: Encoding): string {
+  const data = event.type === "state" ? event.state : { data: encoded(event.bytes, encoding) };
+  return `id: ${event.id}\nevent: ${event.type}\ndata: ${JSON.stringify(data)}\n\n`;
+}
+
+/** Whether it happens in this time. */
+export async function within(ms: number, event: Promise<void>): Promise<boolean> {
+  let timer: number | undefined;
+  const late = new Promise<boolean>((resolve) => timer = setTimeout(() => resolve(false), ms));
+  try {
+    return await Promise.race([event.then(() => true), late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,254 @@
+/** Executions as things: create, look at, list, cancel, follow. */
+import { createHash } from "node:crypto";
+import * as z from "zod";
+import { admit } from "./admit.ts";
+import { argsOf, complete, scriptOf } from "./ask.ts";
+import { check, readJson } from "./body.ts";
+import type { Tenant } from "./config/types.ts";
+import { allTold, eventStream, within } from "./events.ts";
+import type { Execution as Running, Job } from "./execution.ts";
+import { ID } from "./ids.ts";
+import { find, type Known, knownLive } from "./past.ts";
+import { Problem } from "./problem.ts";
+import type { Call, Described, Route } from "./route.ts";
+import {
+  CreateExecution,
+  EventsQuery,
+  Execution,
+  ExecutionPage,
+  ExecutionWithOutput,
+  GetQuery,
+  IdempotencyKey,
+  LastEventId,
+  ListQuery,
+  MOST_CREATE_BYTES,
+} from "./schemas-v1.ts";
+import { encoded, type Encoding, told } from "./tell.ts";
+import { whenItEnds } from "./wait.ts";
+
+const EVENTS: Described = {
+  description:
+    "stdout and stderr with {data}, state with what has become of it, which is the last event when it ended",
+  type: "text/event-stream",
+};
+const ID_PARAM = { id: z.string().regex(ID) };
+
+export const v1Routes: Route[] = [
+  {
+    method: "POST",
+    path: "/v1/executions",
+    id: "createExecution",
+    summary: "Run a command",
+    body: { schema: CreateExecution, most: MOST_CREATE_BYTES },
+    headers: {
+      "Idempotency-Key": {
+        description: "What was asked under a key once is not begun a second time",
+        schema: IdempotencyKey,
+      },
+    },
+    answers: {
+      200: {
+        description: "It was asked for before under this key, or wait was set",
+        schema: ExecutionWithOutput,
+      },
+      202: { description: "It was admitted", schema: Execution },
+    },
+    problems: ["refused", "conflict", "rate", "tenant-busy", "capacity", "draining", "record"],
+    answer: create,
+  },
+  {
+    method: "GET",
+    path: "/v1/executions",
+    id: "listExecutions",
+    summary: "The tenant's executions, newest first",
+    query: ListQuery,
+    answers: { 200: { description: "A page of them", schema: ExecutionPage } },
+    problems: [],
+    answer: list,
+  },
+  {
+    method: "GET",
+    path: "/v1/executions/{id}",
+    id: "getExecution",
+    summary: "An execution and its output",
+    params: ID_PARAM,
+    query: GetQuery,
+    answers: { 200: { description: "As it is now", schema: ExecutionWithOutput } },
+    problems: ["not-found"],
+    answer: get,
+  },
+  {
+    method: "POST",
+    path: "/v1/executions/{id}/cancel",
+    id: "cancelExecution",
+    summary: "End an execution",
+    params: ID_PARAM,
+    answers: { 200: { description: "As it is after its end", schema: Execution } },
+    problems: ["not-found"],
+    answer: cancel,
+  },
+  {
+    method: "GET",
+    path: "/v1/executions/{id}/events",
+    id: "followExecution",
+    summary: "An execution's output and states as they come",
+    params: ID_PARAM,
+    query: EventsQuery,
+    headers: {
+      "Last-Event-ID": { description: "Goes on after this event", schema: LastEventId },
+    },
+    answers: {
+      200: EVENTS,
+      204: { description: "It has ended, and all of it was told before Last-Event-ID" },
+    },
+    problems: ["not-found"],
+    answer: events,
+  },
+];
+
+async function create(call: Call, tenant: Tenant): Promise<Response> {
+  const { service, request, requestId } = call;
+  const header = request.headers.get("idempotency-key");
+  const name = header === null ? undefined : check(IdempotencyKey, header);
+  const asked = await readJson(request, CreateExecution, MOST_CREATE_BYTES);
+  const hash = createHash("sha256").update(JSON.stringify({ ...asked, wait: undefined })).digest("hex");
+  const known = name === undefined ? undefined : before(call, tenant, { name, hash });
+  if (known) return await answer(known, call, { wait: asked.wait === true });
+  const args = argsOf(asked);
+  const job = judged(call, tenant, { asked, args });
+  const live = admit(service, tenant, {
+    requestId,
+    via: "v1",
+    job,
+    args,
+    command: JSON.stringify(asked.command),
+    script: scriptOf(asked),
+    ...(name !== undefined && { key: { name, asked: hash } }),
+  });
+  // Who has a key comes back for it.
+  const tied = name === undefined;
+  return await answer(knownLive(live), call, {
+    wait: asked.wait === true,
+    ...(tied && { tied: live }),
+    fresh: true,
+  });
+}
+
+/** What was asked for under this key before. @throws Problem when that was something else */
+function before(
+  { service }: Call,
+  tenant: Tenant,
+  { name, hash }: { name: string; hash: string },
+): Known | undefined {
+  const live = service.executor.byKey(name, tenant.name);
+  const row = live?.record() ?? service.store.byKey(name, tenant.name);
+  if (!row) return undefined;
+  if (row.asked !== hash) {
+    throw new Problem("conflict", {
+      detail: "Something else was asked for under this Idempotency-Key before",
+    });
+  }
+  return live ? knownLive(live) : find(service, row.id, tenant.name);
+}
+
+/** @throws Problem */
+function judged(
+  { service, requestId }: Call,
+  tenant: Tenant,
+  { asked, args }: { asked: CreateExecution; args: string },
+): Job {
+  const verdict = service.judge({ tenant, args, cmd: scriptOf(asked) });
+  const job = "refused" in verdict ? verdict : complete(verdict, asked, tenant);
+  if (!("refused" in job)) return job;
+  service.metrics.refused(job.rule);
+  service.log("info", "refused", { request_id: requestId, tenant: tenant.name, rule: job.rule });
+  throw new Problem("refused", { detail: job.refused });
+}
+
+interface AnswerOptions {
+  wait: boolean;
+  /** It is ended when the client goes away while it waits. */
+  tied?: Running;
+  /** It was admitted just now. */
+  fresh?: boolean;
+}
+
+async function answer(
+  known: Known,
+  call: Call,
+  { wait, tied, fresh = false }: AnswerOptions,
+): Promise<Response> {
+  const { request, service } = call;
+  const gone = () => tied && service.executor.cancel(tied, "client");
+  const headers = { location: `/v1/executions/${known.row.id}` };
+  if (/^text\/event-stream\b/.test(request.headers.get("accept") ?? "")) {
+    const response = eventStream(known, { after: 0, encoding: "text", gone });
+    response.headers.set("location", headers.location);
+    return response;
+  }
+  if (wait && known.live) {
+    request.signal.addEventListener("abort", gone, { once: true });
+    if (request.signal.aborted) gone();
+    return await whenItEnds(known.live.ended, () => full(known, "text"), { gone, headers });
+  }
+  if (fresh) return Response.json(told(known.row), { status: 202, headers });
+  return Response.json(full(known, "text"), { headers });
+}
+
+async function get(call: Call, tenant: Tenant): Promise<Response> {
+  const { encoding, wait } = check(GetQuery, Object.fromEntries(call.query));
+  const known = needed(call, tenant);
+  if (known.live && wait > 0) {
+    await within(wait * 1000, Promise.race([known.live.ended, aborted(call.request)]));
+  }
+  return Response.json(full(known, encoding));
+}
+
+function list({ service, query }: Call, tenant: Tenant): Response {
+  const { limit, before, state } = check(ListQuery, Object.fromEntries(query));
+  // One more than asked for tells whether there is a next page.
+  const rows = service.store.list(tenant.name, { before, state, most: limit + 1 });
+  const page = rows.slice(0, limit).map((row) => service.executor.get(row.id, tenant.name)?.record() ?? row);
+  const next = rows.length > limit ? page.at(-1)!.id : null;
+  return Response.json({ executions: page.map(told), next });
+}
+
+async function cancel(call: Call, tenant: Tenant): Promise<Response> {
+  const known = needed(call, tenant);
+  if (known.live) {
+    call.service.executor.cancel(known.live, "asked");
+    await known.live.ended;
+  }
+  return Response.json(told(known.row));
+}
+
+function events(call: Call, tenant: Tenant): Response {
+  const { encoding, after } = check(EventsQuery, Object.fromEntries(call.query));
+  const header = call.request.headers.get("last-event-id");
+  const last = header === null ? after ?? 0 : Number(check(LastEventId, header));
+  const known = needed(call, tenant);
+  // 204 tells an EventSource not to come back.
+  if (last > 0 && allTold(known, last)) return new Response(null, { status: 204 });
+  return eventStream(known, { after: last, encoding });
+}
+
+/** @throws Problem */
+function needed({ service, params }: Call, tenant: Tenant): Known {
+  const { id = "" } = params;
+  const known = ID.test(id) ? find(service, id, tenant.name) : undefined;
+  if (!known) throw new Problem("not-found", { detail: "There is no such execution" });
+  return known;
+}
+
+function full(known: Known, encoding: Encoding) {
+  const { row } = known;
+  return {
+    ...told(row),
+    stdout: encoded(known.bytes("stdout"), encoding),
+    stderr: encoded(known.bytes("stderr"), encoding),
+  };
+}
+
+function aborted({ signal }: Request): Promise<void> {
+  return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+}

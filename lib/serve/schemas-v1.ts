@@ -1,0 +1,133 @@
+/** What requests and answers of /v1 hold. */
+import * as z from "zod";
+import { ID } from "./ids.ts";
+import { MOST_SCRIPT_BYTES, text } from "./schemas.ts";
+
+/** Room for stdin in which every byte is escaped, beside the rest. */
+export const MOST_CREATE_BYTES = 4 * 2 ** 20;
+
+const MOST_WORDS = 4096;
+const MOST_VARIABLES = 256;
+const MOST_ARGS = 32_768;
+const MOST_STDIN = 2 ** 20;
+
+const STATES = ["queued", "running", "finished", "cancelled", "lost"] as const;
+
+const variableName = z.string().max(256).regex(/^[^=\s\0]+$/, "is no name of a variable");
+
+export const CreateExecution = z.strictObject({
+  command: z.union([text(MOST_SCRIPT_BYTES), z.array(text(MOST_SCRIPT_BYTES)).min(1).max(MOST_WORDS)]).meta({
+    description: "A shell script, or a program and its arguments",
+  }),
+  image: text(1024).optional().meta({
+    description: "host, or the image of a container; not beside args. Default host",
+  }),
+  args: text(MOST_ARGS).optional().meta({
+    description:
+      "Arguments of docker run: flags and the image, instead of image, env, workdir, network and limits",
+  }),
+  stdin: text(MOST_STDIN).optional().meta({ description: "All that the command reads, as text" }),
+  stdin_base64: z.base64().max(Math.ceil(MOST_STDIN / 3) * 4).optional().meta({
+    description: "The same as bytes; not beside stdin",
+  }),
+  env: z.record(variableName, text(32_768)).optional()
+    .refine(
+      (env) => Object.keys(env ?? {}).length <= MOST_VARIABLES,
+      `has more than ${MOST_VARIABLES} variables`,
+    ),
+  workdir: text(4096).regex(/^\//, "is not absolute").optional(),
+  network: text(256).optional(),
+  limits: z.strictObject({
+    time: z.number().positive().max(1e6).optional().meta({ description: "Seconds" }),
+    memory: z.int().positive().optional().meta({ description: "Bytes" }),
+    cpus: z.number().positive().max(1e4).optional(),
+    pids: z.int().positive().max(2 ** 22).optional(),
+    output: z.int().min(0).optional().meta({
+      description: "Bytes of stdout and stderr together that are kept",
+    }),
+  }).optional().meta({
+    description: "Within what the policy allows; what is left out has the policy's default",
+  }),
+  wait: z.boolean().optional().meta({
+    description: "Answer when it has ended. Without an Idempotency-Key it is ended when the client goes away",
+  }),
+}).meta({ id: "CreateExecution" });
+
+export type CreateExecution = z.output<typeof CreateExecution>;
+
+export const Execution = z.object({
+  id: z.string().regex(ID),
+  state: z.enum(STATES),
+  reason: z.string().nullable().meta({
+    description:
+      "exited, signaled, timeout, memory, cordon (it could not be started); of a cancelled one client, " +
+      "asked or shutdown; null before the end",
+  }),
+  exit_code: z.int().nullable(),
+  signal: z.int().nullable(),
+  status: z.int().nullable().meta({ description: "One number for the end, as a shell has it" }),
+  engine: z.enum(["namespaces", "docker"]),
+  image: z.string(),
+  args: z.string(),
+  command: z.union([z.string(), z.array(z.string())]),
+  created: z.iso.datetime(),
+  started: z.iso.datetime().nullable(),
+  ended: z.iso.datetime().nullable(),
+  wall_ms: z.number().nullable(),
+  user_ms: z.number().nullable(),
+  system_ms: z.number().nullable(),
+  max_rss_bytes: z.number().nullable(),
+  limits: z.object({
+    time: z.number(),
+    memory: z.number().optional(),
+    cpus: z.number().optional(),
+    pids: z.number().optional(),
+    output: z.number(),
+    tmp: z.number(),
+  }).meta({ description: "What held; sizes in bytes, time in seconds" }),
+  not_enforced: z.array(z.string()).meta({ description: "Default limits that this host cannot enforce" }),
+  stdout_bytes: z.int().nullable().meta({ description: "Bytes that came, kept or not" }),
+  stderr_bytes: z.int().nullable(),
+  truncated: z.boolean().meta({ description: "There was more output than is kept" }),
+}).meta({ id: "Execution" });
+
+export type ExecutionBody = z.input<typeof Execution>;
+
+export const ExecutionWithOutput = z.object({
+  ...Execution.shape,
+  stdout: z.string().meta({ description: "As far as it is kept" }),
+  stderr: z.string(),
+}).meta({ id: "ExecutionWithOutput" });
+
+export const ExecutionPage = z.object({
+  executions: z.array(Execution),
+  next: z.string().nullable().meta({ description: "before of the next page; null on the last" }),
+}).meta({ id: "ExecutionPage" });
+
+const encoding = z.enum(["text", "base64"]).default("text").meta({
+  description: "How output is written; as text what is no UTF-8 becomes U+FFFD",
+});
+
+export const GetQuery = z.strictObject({
+  encoding,
+  wait: z.coerce.number().min(0).max(3600).default(0).meta({
+    description: "Seconds to wait for its end before the answer",
+  }),
+});
+
+export const EventsQuery = z.strictObject({
+  encoding,
+  after: z.coerce.number().int().min(0).optional().meta({ description: "As Last-Event-ID" }),
+});
+
+export const ListQuery = z.strictObject({
+  limit: z.coerce.number().int().min(1).max(500).default(50),
+  before: z.string().regex(ID).optional().meta({ description: "next of the page before" }),
+  state: z.enum(STATES).optional(),
+});
+
+export const IdempotencyKey = z.string().regex(
+  /^[\x21-\x7e]{1,255}$/,
+  "is not 1 to 255 visible ASCII characters",
+);
+export const LastEventId = z.string().regex(/^\d{1,15}$/, "is no id of an event");

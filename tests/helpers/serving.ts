@@ -1,0 +1,139 @@
+/** A `cordon serve` of the tests' own, as the ordinary user unless `user` says otherwise. */
+import { cordonArgv, type CordonOptions, tmp } from "./binary.ts";
+import { baseEnv } from "./run.ts";
+import { ordinaryHome, ordinaryTmp } from "./user.ts";
+
+export const TOKEN = "a-token-of-the-tests";
+
+export interface ServingOptions {
+  /** Beside --listen and --state. */
+  flags?: readonly string[];
+  user?: NonNullable<CordonOptions["user"]>;
+  /** The directory of the record; a new one when absent. */
+  state?: string;
+  /** The configuration, in TOML; without it there is one token, {@link TOKEN}. */
+  config?: string;
+}
+
+export interface Serving extends AsyncDisposable {
+  url: string;
+  pid: number;
+  state: string;
+  /** The configuration's file. */
+  config: string;
+  /** All that it said on stderr so far. */
+  said(): string;
+  kill(signal: Deno.Signal): void;
+  /** Resolves when it has ended. */
+  readonly status: Promise<Deno.CommandStatus>;
+  /** SIGTERM, and its end. */
+  stop(): Promise<Deno.CommandStatus>;
+  request(path: string, init?: RequestInit & { json?: unknown; token?: string }): Promise<Response>;
+  /** POST /execute with the token. */
+  execute(cmd: string, args?: string): Promise<Answered>;
+}
+
+export interface Answered {
+  status: number;
+  headers: Headers;
+  // deno-lint-ignore no-explicit-any
+  body: any;
+}
+
+export async function serving(options: ServingOptions = {}): Promise<Serving> {
+  const { user = "ordinary", flags = [], state = user === "ordinary" ? ordinaryTmp() : tmp() } = options;
+  const files = tmp();
+  const config = `${files}/serve.toml`;
+  Deno.writeTextFileSync(`${files}/token`, TOKEN + "\n");
+  if (options.config !== undefined) Deno.writeTextFileSync(config, options.config);
+  const given = options.config === undefined ? ["--token-file", `${files}/token`] : ["--config", config];
+  const words = ["serve", "--listen", "127.0.0.1:0", "--state", state, ...given, ...flags];
+  const argv = cordonArgv(words, { user });
+  const child = new Deno.Command(argv[0]!, {
+    args: argv.slice(1),
+    clearEnv: true,
+    env: baseEnv(ordinaryHome()),
+    cwd: "/",
+    stdin: "null",
+    stdout: "null",
+    stderr: "piped",
+  }).spawn();
+  let said = "";
+  const listening = Promise.withResolvers<string>();
+  const read = (async () => {
+    for await (const text of child.stderr.pipeThrough(new TextDecoderStream())) {
+      said += text;
+      const url = /listening on (http:\S+)\n/.exec(said)?.[1];
+      if (url) listening.resolve(url);
+    }
+    listening.reject(new Error(`cordon serve ended: ${said}`));
+  })();
+  const url = await listening.promise;
+  const status = (async () => {
+    await read;
+    return await child.status;
+  })();
+  let asked = false;
+  const stop = () => {
+    if (!asked) kill("SIGTERM");
+    asked = true;
+    return status;
+  };
+  const kill = (signal: Deno.Signal) => {
+    try {
+      child.kill(signal);
+    } catch (error) {
+      // It has ended already.
+      if (!(error instanceof TypeError)) throw error;
+    }
+  };
+  const request: Serving["request"] = (path, { json, token = TOKEN, ...init } = {}) => {
+    const headers = new Headers(init.headers);
+    if (token !== "") headers.set("authorization", `Bearer ${token}`);
+    if (json !== undefined) headers.set("content-type", "application/json");
+    return fetch(url + path, { ...init, headers, ...(json !== undefined && { body: JSON.stringify(json) }) });
+  };
+  return {
+    url,
+    pid: child.pid,
+    state,
+    config,
+    said: () => said,
+    kill,
+    status,
+    stop,
+    request,
+    async execute(cmd, args = "host") {
+      const response = await request("/execute", { method: "POST", json: { cmd, args } });
+      return { status: response.status, headers: response.headers, body: await response.json() };
+    },
+    [Symbol.asyncDispose]: async () => void await stop(),
+  };
+}
+
+/** Waits until it is so, 30 s at most. */
+export async function until(happened: () => boolean | Promise<boolean>): Promise<void> {
+  for (let tries = 0; !await happened(); tries++) {
+    if (tries === 600) throw new Error("it did not happen");
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+/** A number of seconds for sleep that no other test uses, and by which its process is found. */
+export function mark(): string {
+  return `9${crypto.getRandomValues(new Uint32Array(1))[0]}`;
+}
+
+/** Whether `sleep` runs with this argument, anywhere on this machine. */
+export function sleeping(word: string): boolean {
+  for (const { name } of Deno.readDirSync("/proc")) {
+    if (!/^\d+$/.test(name)) continue;
+    try {
+      if (Deno.readTextFileSync(`/proc/${name}/cmdline`) === `sleep\0${word}\0`) return true;
+    } catch (error) {
+      // It ended while we looked.
+      if (!(error instanceof Deno.errors.NotFound) && !/ESRCH|os error 3/.test(String(error))) throw error;
+    }
+  }
+  return false;
+}
