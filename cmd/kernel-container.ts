@@ -87,7 +87,14 @@ export async function launchInContainer(options: KernelLaunchOptions, launch: La
 /** Where the launch's directory is made. From its name kernel gc sees later that its maker is dead. */
 function privateParent(env: Host["env"], name: string): string {
   const fits = (path: string) => encodeOs(`${path}/${name}`).length + SOCKET <= SUN_PATH;
-  return privateParents(env).find((path) => hostFs.stat(path) === "directory" && fits(path)) ?? "/tmp";
+  return privateParents(env).find((path) => fits(path) && mayMakeIn(path)) ?? "/tmp";
+}
+
+/** A runtime directory may be that of the user who became this one. */
+function mayMakeIn(path: string): boolean {
+  if (hostFs.stat(path) !== "directory") return false;
+  const { uid, mode } = Deno.statSync(path);
+  return Deno.uid() === 0 || ((mode ?? 0) & (uid === Deno.uid() ? 0o200 : 0o002)) !== 0;
 }
 
 /** The kernel's own variables. What the host says of its programs and its user's home is not so in an image. */

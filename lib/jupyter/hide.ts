@@ -1,5 +1,6 @@
 /** `--hide`: which files of the working directory a pattern names. */
 import { posix } from "node:path";
+import { CordonError, reasonOf } from "../errors.ts";
 
 /**
  * Names below `directory` that match any of the patterns (`*` and `?` within a name, `/` between names). A directory
@@ -29,7 +30,14 @@ function matching(directory: string, at: string, steps: string[]): string[] {
 }
 
 function entriesOf(directory: string): Iterable<Deno.DirEntry> {
-  return Deno.readDirSync(directory);
+  try {
+    return [...Deno.readDirSync(directory)];
+  } catch (cause) {
+    throw new CordonError(`cannot look for what --hide names in ${directory}`, {
+      why: reasonOf(cause),
+      cause,
+    });
+  }
 }
 
 function nameExpression(pattern: string): RegExp {

@@ -41,9 +41,14 @@ export function insideFiles(
   });
   return {
     files: [{ path: FILE, content }],
-    // Some kernels take it in an option of one word (`--connection-file=…`).
-    command: command.map((word) => word.includes(file) ? word.replaceAll(file, FILE) : word),
+    command: command.map((word) => withFile(word, file)),
   };
+}
+
+/** Some kernels take the file in an option of one word (`--connection-file=…`). A short name may be part of any word. */
+function withFile(word: string, file: string): string {
+  if (file.startsWith("/")) return word.replaceAll(file, FILE);
+  return word === file || word.endsWith(`=${file}`) ? word.slice(0, -file.length) + FILE : word;
 }
 
 /**

@@ -3,7 +3,7 @@
  * of its own. Stopping one ends exactly the processes that were started here and removes what they left.
  */
 
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import type { UnixEndpoint } from "../../lib/docker/endpoint.ts";
 import { listContainers, removeContainer } from "../../lib/docker/containers.ts";
 import { importImage } from "../../lib/docker/images.ts";
@@ -306,6 +306,7 @@ async function spawn(daemon: Daemon, log: string): Promise<Started> {
   const child = new Deno.Command("sh", {
     args: ["-c", 'log=$1; shift; exec "$@" >>"$log" 2>&1', "sh", log, ...daemon.argv],
     env: { PATH, ...daemon.env },
+    cwd: dirname(log), // Podman's monitors leave files named oom where they stand
     stdin: "null",
     stdout: "null",
     stderr: "null",

@@ -184,6 +184,17 @@ print([path for path in ('/usr/x', '/etc/x', '/x', '/run/cordon-init', '/proc/1/
         /^\[125, "cordon: the engine does not enforce a limit that was asked for\\n--memory /,
       );
     }
+    await jupyter.setup("busy", [
+      ...[...image, "--python", PYTHON, "--cpu-time", "5", "--file-size", "1M"],
+    ]);
+    const busy = `
+try:
+    open('large', 'wb').write(bytes(2 << 20))
+except OSError as error:
+    assert error.errno == 27
+    while True: pass`;
+    const cpu = await jupyter.run([python, `${home}/kernel_memory.py`, "busy", busy]);
+    assert.equal(cpu.stdout, '[152, ""]\n', cpu.stderr); // 128 + SIGXCPU
     await jupyter.setup("short", [...image, "--python", PYTHON, "--time", "4"]);
     const wait = "import time; time.sleep(600)";
     const time = await jupyter.run([python, `${home}/kernel_memory.py`, "short", wait]);

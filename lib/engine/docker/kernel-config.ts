@@ -96,7 +96,6 @@ export async function kernelConfig(
       ...(limits.memoryBytes !== undefined && { Memory: limits.memoryBytes, MemorySwap: limits.memoryBytes }),
       PidsLimit: (limits.pids ?? DEFAULT_TASKS) + ourProcesses(kernel),
       ...(limits.cpus !== undefined && { NanoCpus: Math.round(limits.cpus * 1e9) }),
-      Ulimits: ulimits(limits),
       ...(kernel.gpus !== undefined && { DeviceRequests: [gpuRequest(kernel.gpus)] }),
     },
   };
@@ -126,15 +125,6 @@ export function enforcedLimits(limits: Limits): Record<string, unknown> {
 /** Our own processes in the container. */
 function ourProcesses({ ports }: ContainerKernel): number {
   return 1 + (ports.length === 0 ? 0 : 1 + MOST_INSIDE);
-}
-
-function ulimits(limits: Limits): { Name: string; Soft: number; Hard: number }[] {
-  const list: [string, number | undefined][] = [
-    ["cpu", limits.cpuSeconds === undefined ? undefined : Math.ceil(limits.cpuSeconds)],
-    ["fsize", limits.fileBytes],
-    ["core", limits.coreBytes],
-  ];
-  return list.flatMap(([Name, value]) => value === undefined ? [] : [{ Name, Soft: value, Hard: value }]);
 }
 
 /** Rootless engines are an ordinary user's, their sockets too. The question itself takes Podman 160 ms. */

@@ -3,7 +3,7 @@
  * a program of ours; its sockets lie in a private directory that the relay outside reaches by path.
  */
 import { posix } from "node:path";
-import { O, openFlags } from "../../../ffi/constants.ts";
+import { O, openFlags, RLIMIT } from "../../../ffi/constants.ts";
 import { errnoText } from "../../../ffi/errno.ts";
 import { lastErrno, libc } from "../../../ffi/libc.ts";
 import type { Engine } from "../../docker/system.ts";
@@ -27,6 +27,7 @@ import { containerProgram, KEEPER_LINE } from "../../shim/programs/container.ts"
 import { writeImage } from "../../shim/image.ts";
 import { become } from "../../shim/run.ts";
 import type { Forward, Limits } from "../../spec/spec.ts";
+import { type LimitPlan, planEach } from "../namespaces/limits.ts";
 import { type ContainerMount, enforcedLimits, INSIDE, kernelConfig } from "./kernel-config.ts";
 import { endArguments, type Keeper, type Kept } from "./keeper.ts";
 
@@ -158,8 +159,12 @@ function writeFiles(
       mode: 0o600,
     });
   }
+  // Not by the engine: one such limit asked of Podman makes it forget the others of its configuration.
+  const each: LimitPlan = { rlimits: [], enforced: {} };
+  planEach(kernel.limits, { host }, each);
   const program = containerInit({
     arch: host.arch,
+    rlimits: each.rlimits.map(({ resource, soft, hard }) => ({ resource: RLIMIT[resource], soft, hard })),
     command: kernel.command,
     env,
     path: path.split(":"),

@@ -148,8 +148,8 @@ function withBestEffort(what: string, why: string, hint: string | undefined): Co
   return new CordonError(what, { why, hint: hint ? `${hint}\nor ${instead}` : instead });
 }
 
-/** The limits that mean each process. */
-function planEach(limits: Limits, facts: LimitFacts, plan: LimitPlan): void {
+/** Adds the limits that mean each process. */
+export function planEach(limits: Limits, facts: Pick<LimitFacts, "host">, plan: LimitPlan): void {
   const { host } = facts;
   if (limits.cpuSeconds !== undefined) {
     const seconds = Math.max(1, Math.ceil(limits.cpuSeconds));

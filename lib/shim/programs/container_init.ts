@@ -26,13 +26,16 @@ import { type CallOptions, Program, type Slot } from "../program.ts";
 import { startRelay } from "./relay.ts";
 import { unixAddress } from "./relay_name.ts";
 import { ifOutOfMemory } from "./result.ts";
-import { executeSearching } from "./target.ts";
+import type { Rlimit } from "./sandbox.ts";
+import { executeSearching, setLimits } from "./target.ts";
 
 export interface ContainerInitPlan {
   arch: Arch;
   command: string[];
   env: string[];
   path: string[];
+  /** Limits of each of the kernel's processes: setrlimit(2). */
+  rlimits: Rlimit[];
   /** Seconds until everything ends. */
   wallSeconds?: number;
   /**
@@ -73,6 +76,7 @@ export function containerInit(plan: ContainerInitPlan): Program {
   p.sys("dup3", [none, 0, 0]);
   p.sys("close_range", [3, 0xffffffff, 0]);
   p.sys("rt_sigprocmask", [SIG_SETMASK, mask.address, 0, SIGSET]);
+  setLimits(p, plan.rlimits);
   executeSearching(p, plan);
   return p;
 }

@@ -4,7 +4,7 @@ import { EXIT } from "../../errors.ts";
 import { posix } from "node:path";
 import { tell } from "../kit.ts";
 import type { Program } from "../program.ts";
-import { REPORT, type Shared } from "./sandbox.ts";
+import { REPORT, type Rlimit, type Shared } from "./sandbox.ts";
 import { startGroup } from "./terminal.ts";
 
 export function targetProcess(s: Shared): void {
@@ -21,15 +21,20 @@ export function targetProcess(s: Shared): void {
   for (const fd of plan.keepFds) p.sys("fcntl", [fd, F.SETFD, 0]);
   enterDirectory(s);
   p.sys("rt_sigaction", [SIG.PIPE, p.buffer(32), 0, SIGSET]); // the runtime that started us ignores it
-  for (const { resource, soft, hard } of plan.rlimits) {
-    p.sys("prlimit64", [0, resource, p.words(soft, hard), 0], { say: `set ${limitName(resource)}` });
-  }
+  setLimits(p, plan.rlimits);
   p.sys("rt_sigprocmask", [SIG_SETMASK, s.callerMask.address, 0, SIGSET]);
   executeSearching(p, plan);
   // The monitor could not tell this 125 from one of the program's own.
   p.place(broken);
   p.sys("write", [s.report.write, p.words(REPORT.failed), 8], { fail: "ignore" });
   p.exit(EXIT.cordon);
+}
+
+/** Appends: limits of this process and of what it becomes, setrlimit(2). */
+export function setLimits(p: Program, rlimits: readonly Rlimit[]): void {
+  for (const { resource, soft, hard } of rlimits) {
+    p.sys("prlimit64", [0, resource, p.words(soft, hard), 0], { say: `set ${limitName(resource)}` });
+  }
 }
 
 function limitName(resource: number): string {

@@ -148,6 +148,7 @@ function init(
     path: ["/bin"],
     marks: { memory: "/run/memory", timeout: "/run/timeout", usage: "/run/usage" },
     ports: [],
+    rlimits: [],
     ...plan,
   });
   const left = [...ends];
