@@ -138,6 +138,8 @@ export async function within<T>(
   options: { ms: number; signal: AbortSignal },
 ): Promise<T | undefined> {
   const { ms, signal } = options;
+  // Whoever gets the reason thrown does not look at the promise any more.
+  if (signal.aborted) promise.catch(() => undefined);
   signal.throwIfAborted();
   const { promise: over, resolve, reject } = Promise.withResolvers<undefined>();
   const timer = setTimeout(resolve, ms, undefined);
