@@ -1,7 +1,7 @@
 /** The suite with Podman, with containers made for each run and with such as were made ahead. */
 import { WarmPool } from "../../lib/engine/docker/pool.ts";
 import { podmanNeeds, startPodman } from "../helpers/engines.ts";
-import { test } from "../helpers/need.ts";
+import { ordinaryUser, test, userns } from "../helpers/need.ts";
 import { coldSubject, EAGER, warmSubject, withClient } from "./containers.ts";
 import { engineSuite } from "./suite.ts";
 
@@ -18,4 +18,11 @@ test("the docker engine with Podman", { needs: podmanNeeds }, async (t) => {
       }
     });
   });
+});
+
+test("the docker engine with a Podman of an ordinary user", {
+  needs: [...podmanNeeds, ordinaryUser, userns],
+}, async (t) => {
+  await using engine = await startPodman({ rootless: true });
+  await withClient(engine, (client) => engineSuite(t, coldSubject(client)));
 });

@@ -37,6 +37,9 @@ const TIMING: RunTiming = {
   silenceMs: 3000,
 };
 
+/** Podman looks for the end every 250 ms (a wait's `interval`); asking at the end of the output is quicker. */
+const PODMAN: Partial<RunTiming> = { statusMs: 10 };
+
 /** What an engine says of itself. Limits it has no way to enforce are dropped by some engines without a word. */
 export interface EngineFacts {
   /** Kinds of limits that hold. */
@@ -71,7 +74,7 @@ export function clientOf(engine: Engine, facts: EngineFacts, options: ClientOpti
     identity: options.identity ?? daemonIdentity(),
     facts,
     removals: new Removals(engine, options.timing),
-    timing: { ...TIMING, ...options.timing },
+    timing: { ...TIMING, ...engine.name === "podman" && PODMAN, ...options.timing },
   };
 }
 
