@@ -87,16 +87,25 @@ export interface Served extends AsyncDisposable {
 
 const TOKEN = "a-token-of-the-tests";
 
-/** `cordon serve` as the ordinary user. */
-export async function serve(): Promise<Served> {
-  const file = `${tmp()}/token`;
+/** `cordon serve`: with programs of this machine as the ordinary user, or with containers of an engine as the caller. */
+export async function serve(containers?: { host: string; images: string[] }): Promise<Served> {
+  const directory = tmp();
+  const file = `${directory}/token`;
   Deno.writeTextFileSync(file, TOKEN + "\n");
-  const argv = cordonArgv(["serve", "--listen", "127.0.0.1:0", "--token-file", file], { user: "ordinary" });
+  const args = ["serve", "--listen", "127.0.0.1:0", "--token-file", file];
+  if (containers) {
+    const config = `${directory}/serve.toml`;
+    const images = JSON.stringify(containers.images);
+    Deno.writeTextFileSync(config, `[policies.default]\nimages = ${images}\n`, { mode: 0o600 });
+    args.push("--engine", "docker", "--config", config, "--state", `${directory}/state`);
+  }
+  const argv = cordonArgv(args, { user: containers ? "caller" : "ordinary" });
+  const home = containers ? directory : ordinaryHome();
   const child = new Deno.Command(argv[0]!, {
     args: argv.slice(1),
     clearEnv: true,
-    env: baseEnv(ordinaryHome()),
-    cwd: ordinaryHome(),
+    env: { ...baseEnv(home), ...(containers && { DOCKER_HOST: containers.host }) },
+    cwd: home,
     stdin: "null",
     stdout: "null",
     stderr: "piped",

@@ -70,51 +70,91 @@ test("the examples with namespaces", { needs: [...notebookNeeds, userns] }, asyn
   }
 });
 
-test("the examples with an API: cordon serve", {
-  needs: [...notebookNeeds, ordinaryUser, userns],
-}, async () => {
-  await using server = await serve();
-  const { example } = await notebooks({
-    EXAMPLE_BACKEND: `api ${server.url}`,
-    EXAMPLE_API: server.url,
-    EXAMPLE_IMAGE: "host",
-  });
-  const first = "01_containers.ipynb";
-  assert.deepEqual(anyBackend(await example(first)), anyBackend(kept(first)));
-  const api = await example("03_api.ipynb");
-  const address = server.url.replace(/:[^:@]+@/, ":***@");
-  assert.match(
-    text(api[1]),
-    new RegExp(`^Dockyter backend status: API backend reachable at ${RegExp.escape(address)}$`, "m"),
-  );
-  assert.deepEqual(anyBackend(api).slice(0, -1), anyBackend(kept("03_api.ipynb")).slice(0, -1));
-  assert.match(text(api.at(-1), "stderr"), /device/);
-  assert.doesNotMatch(JSON.stringify(api), /a-token-of-the-tests/);
-});
+/** `cordon serve` with an engine: what the notebooks are told of it. */
+interface Api extends AsyncDisposable {
+  env: Record<string, string>;
+  /** Without the token. */
+  shown: string;
+}
 
-test("Dockyter from PyPI plays the same examples against cordon serve", {
-  needs: [...notebookNeeds, ordinaryUser, userns, dockyter],
-}, async () => {
-  await using server = await serve();
-  const { home, python, packages } = await environment();
-  Deno.writeTextFileSync(join(packages, "dockyter.pth"), DOCKYTER + "\n");
-  const env = {
-    HOME: home,
-    EXAMPLE_BACKEND: `api ${server.url}`,
-    EXAMPLE_API: server.url,
-    EXAMPLE_IMAGE: "host",
+async function apiOfNamespaces(): Promise<Api> {
+  const server = await serve();
+  return { ...told(server.url, "host"), [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() };
+}
+
+async function apiOfDocker(): Promise<Api> {
+  await using stack = new AsyncDisposableStack();
+  const docker = stack.use(await startDocker());
+  await tagImage(docker.engine, IMAGE, { name: "debian:12" });
+  const server = stack.use(await serve({ host: formatEndpoint(docker.endpoint), images: ["debian:12"] }));
+  const running = stack.move();
+  return { ...told(server.url, "debian:12"), [Symbol.asyncDispose]: () => running.disposeAsync() };
+}
+
+function told(url: string, image: string): Pick<Api, "env" | "shown"> {
+  return {
+    env: { EXAMPLE_BACKEND: `api ${url}`, EXAMPLE_API: url, EXAMPLE_IMAGE: image },
+    shown: url.replace(/:[^:@]+@/, ":***@"),
   };
-  const found = await run([python, "-c", "import dockyter; print(dockyter.__file__)"], { cwd: home });
-  assert.equal(found.stdout, `${DOCKYTER}/dockyter/__init__.py\n`, found.stderr);
-  for (const name of ["01_containers.ipynb", "03_api.ipynb"]) {
-    const job = { notebook: join(EXAMPLES, name), extension: "dockyter" };
-    const played = anyBackend(await runNotebook(python, { job, home, env }));
-    const wanted = anyBackend(kept(name));
-    // Dockyter prints stderr on stdout, in red; the last cell of 03 is refused in words of the server's.
-    const lines = (outputs: CellOutput[]) =>
-      outputs.slice(0, -1).flatMap((cell) => cell.flatMap(([, text]) => text.split("\n")))
-        .map((line) => stripVTControlCharacters(line)).filter((line) => line !== "");
-    assert.deepEqual(lines(played), lines(wanted), name);
-    if (name === "03_api.ipynb") assert.match(text(played.at(-1)), /device/);
-  }
-});
+}
+
+const APIS: [name: string, needs: readonly Need[], open: () => Promise<Api>][] = [
+  ["programs of the machine", [ordinaryUser, userns], apiOfNamespaces],
+  ["containers", dockerNeeds, apiOfDocker],
+];
+
+/** A command that the server refuses is the last of its notebook; in words of the server's. */
+const REFUSING = "03_api.ipynb";
+const API_EXAMPLES = ["01_containers.ipynb", "04_profiles.ipynb", REFUSING];
+
+for (const [what, needs, open] of APIS) {
+  test(
+    `the examples with an API: cordon serve, ${what}`,
+    { needs: [...notebookNeeds, ...needs] },
+    async () => {
+      await using api = await open();
+      const { example } = await notebooks(api.env);
+      for (const name of API_EXAMPLES) {
+        const played = await example(name);
+        assert.doesNotMatch(JSON.stringify(played), /a-token-of-the-tests/);
+        const wanted = anyBackend(kept(name));
+        if (name === REFUSING) {
+          assert.match(text(played.pop(), "stderr"), /device/);
+          wanted.pop();
+          const line = `Dockyter backend status: API backend reachable at ${api.shown}\n`;
+          assert.ok(text(played[1]).includes(line), text(played[1]));
+        }
+        assert.deepEqual(anyBackend(played), wanted, name);
+      }
+    },
+  );
+
+  test(`Dockyter from PyPI plays the examples against cordon serve, ${what}`, {
+    needs: [...notebookNeeds, ...needs, dockyter],
+  }, async () => {
+    await using api = await open();
+    const { home, python, packages } = await environment();
+    Deno.writeTextFileSync(join(packages, "dockyter.pth"), DOCKYTER + "\n");
+    const found = await run([python, "-c", "import dockyter; print(dockyter.__file__)"], { cwd: home });
+    assert.equal(found.stdout, `${DOCKYTER}/dockyter/__init__.py\n`, found.stderr);
+    for (const name of API_EXAMPLES) {
+      const job = { notebook: join(EXAMPLES, name), extension: "dockyter" };
+      const played = await runNotebook(python, { job, home, env: { HOME: home, ...api.env } });
+      const wanted = kept(name);
+      if (name === REFUSING) {
+        assert.match(text(played.pop()), /device/);
+        wanted.pop();
+      }
+      // To Dockyter's cells the configured arguments mean nothing, and of a missing profile it says less.
+      const differs = name === "04_profiles.ipynb" ? [3, 6] : [];
+      assert.deepEqual(lines(played, differs), lines(wanted, differs), name);
+    }
+  });
+}
+
+/** Line by line, whatever the stream and the colour: Dockyter prints stderr on stdout, in red. */
+function lines(outputs: CellOutput[], except: number[]): string[] {
+  const cells = anyBackend(outputs).filter((_, i) => !except.includes(i));
+  return cells.flatMap((cell) => cell.flatMap(([, text]) => text.split("\n")))
+    .map(stripVTControlCharacters).filter((line) => line !== "");
+}
