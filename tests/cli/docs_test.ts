@@ -90,11 +90,6 @@ for (const document of DOCUMENTS) {
       const got = asWritten(stdout, home);
       assert.ok(pattern(wanted).test(got), `${where}: it printed\n${got}`);
     }
-    if (document === "README.md") {
-      const path = `${home}/.local/share/jupyter/kernels/python3-isolated/kernel.json`;
-      const { argv } = JSON.parse(Deno.readTextFileSync(path));
-      assert.equal(argv[0], `${home}/.local/bin/cordon`);
-    }
   });
 }
 
