@@ -9,7 +9,9 @@ import { probeCgroups } from "../host/cgroups.ts";
 import type { Host } from "../host/host.ts";
 import type { ServeConfig } from "./config/types.ts";
 import type { Log } from "./log.ts";
+import { withoutCommand } from "./perform.ts";
 import { containersHold, namespacesHold } from "./policy/enforceable.ts";
+import { judge } from "./policy/judge.ts";
 import { realPlaces } from "./policy/places.ts";
 import { hostShell } from "./policy/shell.ts";
 import type { PolicyFacts } from "./policy/verdict.ts";
@@ -72,7 +74,7 @@ function rootNeedsUser(): CordonError {
 }
 
 async function openDocker(
-  { dockerHost, pool }: ServeConfig,
+  { dockerHost }: ServeConfig,
   { host, log }: { host: Host; log: Log },
 ): Promise<Docker> {
   const endpoint = await resolveEndpoint({ host: dockerHost }, host);
@@ -80,6 +82,39 @@ async function openDocker(
   const client = await openClient(engine);
   const removed = await sweep(client);
   if (removed.length > 0) log("warn", "left-over", { containers: removed });
-  const size = pool.containers.reduce((sum, { count }) => sum + count, 0);
-  return { client, pool: new WarmPool(client, { size }) };
+  sweepAgain(client, log);
+  const failed = (error: unknown, image: string) => log("warn", "not-ready", { image, error: String(error) });
+  return { client, pool: new WarmPool(client, { size: 0, failed }) };
+}
+
+/**
+ * Has containers of the configured images stand ready, for each tenant who may use them: a container is its tenant's
+ * from its creation on. Where there are fewer than tenants, those who execute most get them.
+ */
+export function keepReady({ docker, facts }: Engines, { pool, tenants }: ServeConfig): void {
+  if (!docker) return;
+  const jobs = pool.containers.flatMap(({ image, count }) =>
+    tenants.flatMap((tenant) => {
+      const verdict = judge({ tenant, args: image, cmd: "" }, facts);
+      return "refused" in verdict || verdict.engine !== "docker"
+        ? []
+        : [{ job: withoutCommand(verdict), count }];
+    })
+  );
+  docker.pool.keep(jobs, pool.containers.reduce((sum, { count }) => sum + count, 0));
+}
+
+/** A creation that the dead server had asked for may have come to its end only after the first sweep. */
+function sweepAgain(client: DockerClient, log: Log): void {
+  for (const seconds of [3, 30]) {
+    const timer = setTimeout(async () => {
+      try {
+        const removed = await sweep(client);
+        if (removed.length > 0) log("warn", "left-over", { containers: removed });
+      } catch (error) {
+        log("warn", "left-over", { error: String(error) });
+      }
+    }, seconds * 1000);
+    Deno.unrefTimer(timer);
+  }
 }

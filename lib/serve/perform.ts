@@ -1,16 +1,17 @@
 /** Hands an execution to its engine. */
 import { registryAuth } from "../docker/credentials.ts";
-import { NotFoundError } from "../docker/errors.ts";
+import { EngineError, NotFoundError } from "../docker/errors.ts";
 import { inspectImage, pullImage } from "../docker/images.ts";
 import { parseReference } from "../docker/reference.ts";
 import type { Result, Streams } from "../engine/engine.ts";
-import { runContainer } from "../engine/docker/run.ts";
+import { type ContainerJob, runContainer } from "../engine/docker/run.ts";
 import { namespaces } from "../engine/namespaces/engine.ts";
-import { CordonError } from "../errors.ts";
+import { CordonError, EXIT, render } from "../errors.ts";
 import type { Host } from "../host/host.ts";
 import type { Docker } from "./engines.ts";
 import type { Execution } from "./execution.ts";
 import type { Perform } from "./executor.ts";
+import type { DockerVerdict } from "./policy/verdict.ts";
 
 export interface Means {
   host: Host;
@@ -27,14 +28,34 @@ export function performWith({ host, docker }: Means): Perform {
     if (!docker || !images) throw new CordonError("There is no container engine");
     if (job.pull === "missing") await images.need(job.image, job.platform, execution.signal);
     const { image, config, argv, limits: { wallSeconds } } = job;
-    if (argv) {
-      const container = { image, config: { ...config, Cmd: argv }, wallSeconds };
-      return await runContainer(docker.client, container, streams);
+    try {
+      if (argv) {
+        const container = { image, config: { ...config, Cmd: argv }, wallSeconds };
+        return await runContainer(docker.client, container, streams);
+      }
+      return await docker.pool.run({ ...withoutCommand(job), script, wallSeconds }, streams);
+    } catch (error) {
+      return await commandFailure(error, streams);
     }
-    // The pool brings the shell that runs the script, so that its containers can be made before there is one.
-    const { Cmd: _, ...shell } = config;
-    return await docker.pool.run({ image, config: shell, script, wallSeconds }, streams);
   };
+}
+
+/** The pool brings the shell that runs the script, so that its containers can be made before there is one. */
+export function withoutCommand({ image, config }: DockerVerdict): ContainerJob {
+  const { Cmd: _, ...rest } = config;
+  return { image, config: rest };
+}
+
+/** What an image lacks or cannot execute is the command's own failure, as in docker-run(1). */
+async function commandFailure(error: unknown, { stderr }: Streams): Promise<Result> {
+  if (
+    !(error instanceof EngineError) || (error.exit !== EXIT.notFound && error.exit !== EXIT.cannotExecute)
+  ) {
+    throw error;
+  }
+  await stderr(new TextEncoder().encode(render(error)));
+  const none = { signal: null, wallMs: 0, userMs: 0, systemMs: 0, maxRssBytes: 0 };
+  return { reason: "exited", exitCode: error.exit, ...none };
 }
 
 function streamsOf({ admitted, output, signal }: Execution): Streams {

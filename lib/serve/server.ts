@@ -7,7 +7,7 @@ import type { Host } from "../host/host.ts";
 import { privateParents, sweepDirectories } from "../jupyter/leftovers.ts";
 import { createApp, type Handler } from "./app.ts";
 import type { ServeConfig } from "./config/types.ts";
-import { closeEngines, type Engines, openEngines } from "./engines.ts";
+import { closeEngines, type Engines, keepReady, openEngines } from "./engines.ts";
 import { Executor } from "./executor.ts";
 import { type Front, openFront } from "./front/front.ts";
 import type { Log } from "./log.ts";
@@ -59,6 +59,7 @@ export async function startServer(
     const engines = await openEngines(config, self, log);
     const notes = [...engines.notes, ...checkAgainstHost(config, engines.facts)];
     const daemon = new Daemon({ setUp, host: self, state, log, front, engines });
+    keepReady(engines, config);
     handler.resolve(daemon.handler);
     return { daemon, addresses: front.addresses, notes };
   } catch (error) {
@@ -138,6 +139,7 @@ export class Daemon {
       front.rename(config);
       this.#situation = situationOf(config);
       this.#executor.change(queueLimits(config));
+      keepReady(engines, config);
       log("info", "reloaded");
     } catch (error) {
       if (!(error instanceof CordonError)) throw error;

@@ -24,6 +24,8 @@ export interface PoolOptions extends Partial<PopularityOptions> {
   maxAgeMs?: number;
   /** Milliseconds since any beginning. */
   now?: () => number;
+  /** Told when one could not be made, which nobody waits for. */
+  failed?: (error: unknown, image: string) => void;
 }
 
 /** Counts since the pool was made, and what stands ready. */
@@ -68,6 +70,7 @@ const REMOVING_AT_ONCE = 16;
 export class WarmPool {
   readonly #client: DockerClient;
   readonly #options: Required<Pick<PoolOptions, "size" | "maxAgeMs" | "now">>;
+  readonly #failed: PoolOptions["failed"];
   readonly #popularity: Popularity;
   readonly #kinds = new Map<string, Kind>();
   readonly #work = new Set<Promise<void>>();
@@ -77,11 +80,12 @@ export class WarmPool {
   readonly #counts = { warm: 0, cold: 0, died: 0 };
 
   constructor(client: DockerClient, options: PoolOptions) {
-    const { size, maxAgeMs = MAX_AGE_MS, now = () => performance.now(), ...popularity } = options;
+    const { size, maxAgeMs = MAX_AGE_MS, now = () => performance.now(), failed, ...popularity } = options;
+    this.#failed = failed;
     this.#client = client;
     this.#options = { size, maxAgeMs, now };
     this.#popularity = new Popularity(popularity);
-    if (size > 0) this.#later(TEND_MS);
+    this.#later(TEND_MS);
   }
 
   get stats(): PoolStats {
@@ -137,6 +141,21 @@ export class WarmPool {
     this.#later(0);
   }
 
+  /**
+   * What is to stand ready from now on, used or not, and how many containers in all. Where that is more than there is
+   * room for, use decides.
+   */
+  keep(jobs: readonly { job: ContainerJob; count: number }[], size: number): void {
+    this.#options.size = size;
+    this.#popularity.keepNothing();
+    for (const { job, count } of jobs) {
+      const { config, key } = this.#configOf(job);
+      this.#kind(key, config);
+      this.#popularity.keep(key, count);
+    }
+    this.#later(0);
+  }
+
   /** Removes everything that waits and makes nothing any more. What runs goes on. */
   async close(): Promise<void> {
     this.#closed.abort(new EngineError("The pool is closed"));
@@ -147,12 +166,16 @@ export class WarmPool {
     this.#kinds.clear();
   }
 
-  #use({ image, config: wanted, labels = {} }: ContainerJob): { config: ContainerConfig; key: string } {
+  #use(job: ContainerJob): { config: ContainerConfig; key: string } {
+    const made = this.#configOf(job);
+    this.#popularity.use(made.key, this.#options.now());
+    return made;
+  }
+
+  #configOf({ image, config: wanted, labels = {} }: ContainerJob): { config: ContainerConfig; key: string } {
     const waiting = { ...wanted, Image: image, Cmd: waitingCommand() };
     const config = complete(this.#client, waiting, { stdin: true, labels });
-    const key = JSON.stringify(config);
-    this.#popularity.use(key, this.#options.now());
-    return { config, key };
+    return { config, key: JSON.stringify(config) };
   }
 
   /** A container that has been told what to run. */
@@ -216,9 +239,8 @@ export class WarmPool {
         kind.ready.splice(kind.ready.indexOf(waiting), 1);
         this.#background(this.#drop(waiting));
       }
-      if (wanted === 0 && kind.ready.length + kind.starting === 0 && now() >= kind.notBefore) {
-        this.#kinds.delete(key);
-      }
+      const empty = wanted === 0 && kind.ready.length + kind.starting === 0;
+      if (empty && now() >= kind.notBefore && !this.#popularity.keeps(key)) this.#kinds.delete(key);
     }
     for (const [key, wanted] of places) {
       const kind = this.#kinds.get(key);
@@ -236,6 +258,7 @@ export class WarmPool {
       if (this.#closed.signal.aborted) return;
       // Nobody waits for this one. Whoever runs the next of its kind has the same told.
       this.#failure = error;
+      this.#failed?.(error, kind.config.Image);
       this.#penalty(kind);
     }
     this.#later(0);

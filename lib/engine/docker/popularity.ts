@@ -18,6 +18,8 @@ const INCUMBENT = 1.5;
 export class Popularity {
   readonly #options: PopularityOptions;
   readonly #scores = new Map<string, { score: number; at: number }>();
+  /** Places that are wanted whether they are used or not. */
+  readonly #kept = new Map<string, number>();
 
   constructor(options: Partial<PopularityOptions> = {}) {
     this.#options = { ...OPTIONS, ...options };
@@ -25,13 +27,25 @@ export class Popularity {
 
   /** Counts one use at `now` (ms). */
   use(key: string, now: number): void {
-    this.#scores.set(key, { score: this.score(key, now) + 1, at: now });
+    this.#scores.set(key, { score: this.#used(key, now) + 1, at: now });
     if (this.#scores.size > this.#options.most) this.#forget(now);
   }
 
+  /** As popular as `places` take, from now on and always. */
+  keep(key: string, places: number): void {
+    this.#kept.set(key, places);
+  }
+
+  keeps(key: string): boolean {
+    return this.#kept.has(key);
+  }
+
+  keepNothing(): void {
+    this.#kept.clear();
+  }
+
   score(key: string, now: number): number {
-    const entry = this.#scores.get(key);
-    return entry === undefined ? 0 : entry.score * 2 ** ((entry.at - now) / this.#options.halfLifeMs);
+    return Math.max(this.#used(key, now), (this.#kept.get(key) ?? 0) * this.#options.enter);
   }
 
   /**
@@ -41,6 +55,7 @@ export class Popularity {
   places(places: number, held: ReadonlyMap<string, number>, now: number): Map<string, number> {
     const { enter, stay } = this.#options;
     const given = new Map<string, number>();
+    const keys = new Set([...this.#scores.keys(), ...this.#kept.keys()]);
     const claim = (key: string) => {
       const next = (given.get(key) ?? 0) + 1;
       const holds = (held.get(key) ?? 0) >= next;
@@ -49,7 +64,7 @@ export class Popularity {
     };
     for (let left = places; left > 0; left--) {
       let best: { key: string; claim: number } | undefined;
-      for (const key of this.#scores.keys()) {
+      for (const key of keys) {
         const value = claim(key);
         if (value > (best?.claim ?? 0)) best = { key, claim: value };
       }
@@ -57,6 +72,11 @@ export class Popularity {
       given.set(best.key, (given.get(best.key) ?? 0) + 1);
     }
     return given;
+  }
+
+  #used(key: string, now: number): number {
+    const entry = this.#scores.get(key);
+    return entry === undefined ? 0 : entry.score * 2 ** ((entry.at - now) / this.#options.halfLifeMs);
   }
 
   /** Drops the less popular half. */

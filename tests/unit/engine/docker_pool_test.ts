@@ -172,3 +172,17 @@ Deno.test("an abort before the start uses nothing up", async () => {
     assert.deepEqual([result.reason, pool.stats.ready], ["aborted", 1]);
   });
 });
+
+Deno.test("what is configured stands ready before anybody asks, and no longer when it is not configured any more", async () => {
+  let now = 0;
+  await withPool({ size: 0, enter: 1.5, now: () => now }, async ({ pool, containers }) => {
+    pool.keep([{ job: JOB, count: 2 }, { job: { ...JOB, image: "other" }, count: 1 }], 3);
+    const images = () => [...containers.all.values()].map(({ config }) => config["Image"]).sort();
+    await until(() => pool.stats.ready === 3);
+    assert.deepEqual(images(), ["img", "img", "other"]);
+    now += 1e9;
+    pool.keep([{ job: JOB, count: 1 }], 1);
+    await until(() => containers.all.size === 1 && pool.stats.ready === 1);
+    assert.deepEqual(images(), ["img"]);
+  });
+});

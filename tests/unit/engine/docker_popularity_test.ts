@@ -48,3 +48,13 @@ Deno.test("the memory of kinds is bounded, and keeps the popular ones", () => {
   for (let i = 0; i < 1000; i++) if (popularity.score(`once${i}`, 1000) > 0) known++;
   assert.ok(known <= 10, `${known}`);
 });
+
+Deno.test("what is kept has its places without a use, until others are used more", () => {
+  const popularity = used({ a: 20 });
+  popularity.keep("kept", 2);
+  assert.deepEqual(entries(popularity.places(4, none, 0)), { a: 4 });
+  assert.deepEqual(entries(popularity.places(4, none, 3000)), { a: 1, kept: 2 });
+  assert.deepEqual(entries(popularity.places(4, none, 1e9)), { kept: 2 });
+  popularity.keepNothing();
+  assert.deepEqual(entries(popularity.places(4, none, 1e9)), {});
+});
