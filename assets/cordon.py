@@ -7,7 +7,6 @@ Written by `cordon magics install`; `cordon magics remove` takes it out. It deci
 """
 
 import codecs
-import collections
 import json
 import os
 import re
@@ -85,12 +84,14 @@ class Cordon(Magics):
     @line_magic
     def docker_status(self, line="", switched=False):
         """Show the backend, whether it answers, and where !commands run."""
-        options = ["--redirected"] if self.replaced is not None else []
+        options = [*self.backend]
+        if self.replaced is not None:
+            options.append("--redirected")
         if switched:
             options.append("--switched")
         if self.text is not None:
-            options += ["--args", self.text]
-        print(self.ask("magics", "status", *self.backend, *options) or "", end="")
+            options.append(f"--args={self.text}")
+        print(self.ask("magics", "status", *options) or "", end="")
 
     @line_magic
     def docker_backend(self, line):
@@ -264,9 +265,8 @@ class Screen:
 
     def __init__(self, room):
         self.room = room
-        self.held = collections.deque()  # the newest of what is not shown
-        self.kept = 0  # characters in it
-        self.lost = 0  # characters that were there before it
+        self.more = 0  # characters that found no room
+        self.ends = {}  # the newest of them, for each stream
         self.last = None
         self.fresh = True  # whether stderr is at the beginning of a line
 
@@ -276,18 +276,8 @@ class Screen:
         if now:
             self.write(stream, now)
         if later:
-            self.hold(stream, later)
-
-    def hold(self, stream, text):
-        self.held.append((stream, text))
-        self.kept += len(text)
-        while self.kept > self.END:
-            stream, text = self.held.popleft()
-            over = min(self.kept - self.END, len(text))
-            self.kept -= over
-            self.lost += over
-            if text[over:]:
-                self.held.appendleft((stream, text[over:]))
+            self.more += len(later)
+            self.ends[stream] = (self.ends.get(stream, "") + later)[-self.END :]
 
     def write(self, stream, text):
         # Each stream travels in packets of its own; the one that was written to goes first.
@@ -301,10 +291,11 @@ class Screen:
             stream.flush()
 
     def close(self):
-        if self.lost:
-            self.write(sys.stderr, f"\ncordon: {self.lost} characters of output are not shown\n")
-        while self.held:
-            self.write(*self.held.popleft())
+        lost = self.more - sum(map(len, self.ends.values()))
+        if lost:
+            self.write(sys.stderr, f"\ncordon: {lost} characters of output are not shown\n")
+        for stream, text in self.ends.items():
+            self.write(stream, text)
         if self.last:
             self.last.flush()
 

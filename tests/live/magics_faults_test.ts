@@ -2,8 +2,9 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { formatEndpoint } from "../../lib/docker/endpoint.ts";
+import { pushImage, removeImage, tagImage } from "../../lib/docker/images.ts";
 import { executable } from "../helpers/binary.ts";
-import { dockerNeeds, IMAGE, startDocker } from "../helpers/engines.ts";
+import { dockerNeeds, IMAGE, registryNeeds, startDocker, startRegistry } from "../helpers/engines.ts";
 import { test, userns } from "../helpers/need.ts";
 import { run, tmp } from "../helpers/run.ts";
 import {
@@ -258,19 +259,32 @@ test("much output and bytes that are no text leave a notebook that can be kept",
 });
 
 test("an image that is missing is pulled before the cell's eyes", {
-  needs: [...notebookNeeds, ...dockerNeeds],
+  needs: [...notebookNeeds, ...dockerNeeds, ...registryNeeds],
 }, async () => {
   await using docker = await startDocker();
+  await using registry = await startRegistry();
+  const { engine } = docker;
+  const image = `${registry.address}/lab/busybox:1`;
+  await tagImage(engine, IMAGE, { name: image });
+  for await (const _ of pushImage(engine, image)) { /* to its end */ }
+  await removeImage(engine, image);
+  await removeImage(engine, IMAGE);
   const { cells } = await notebooks({ DOCKER_HOST: formatEndpoint(docker.endpoint) });
   const outputs = await cells([
     "%load_ext cordon",
-    "%%docker cordon.invalid/none:1\necho ran",
-    `%docker ${IMAGE}\nkept = !nosuchcommand; echo $$0\nkept, _exit_code`,
+    `%%docker ${registry.address}/lab/none:1\necho ran`,
+    `%%docker ${image}\necho ran`,
+    `%docker ${image}`,
+    "kept = !nosuchcommand; echo kept\nkept, _exit_code",
   ]);
-  const told = text(outputs[1], "stderr");
-  assert.match(told, /^Unable to find image 'cordon\.invalid\/none:1' locally\n/);
-  assert.match(told, /^<red>cordon: /m);
-  assert.match(text(outputs[2], "result"), /^\(\['sh: .*nosuchcommand: not found', 'sh'\], 0\)$/);
+  const missing = text(outputs[1]);
+  assert.match(missing, /^Unable to find image '\S+\/lab\/none:1' locally\n<red>cordon: .*\n/);
+  assert.doesNotMatch(missing, /^ran$/m);
+  const progress = text(outputs[2], "stderr");
+  assert.match(progress, /^Unable to find image '\S+' locally\n.*Pulling from lab\/busybox\n/);
+  assert.match(progress, /Pull complete\n/);
+  assert.equal(text(outputs[2], "stdout"), "ran\n");
+  assert.match(text(outputs[4], "result"), /^\(\['sh: .*nosuchcommand: not found', 'kept'\], 0\)$/);
 });
 
 async function cordonAt(path: string, argv: string[]): Promise<string> {
