@@ -26,6 +26,8 @@ export class RootTree {
   /** Paths that are no symlinks on the host. */
   readonly #plain = new Set<string>();
   readonly #made = new Map<string, "directory" | "file" | "symlink">([["/", "directory"]]);
+  /** Symlinks on the way to mount points, and what they say. */
+  readonly #ways = new Map<string, string>();
   readonly #fs: FileSystem;
 
   constructor(fs: FileSystem, root: Area) {
@@ -58,9 +60,15 @@ export class RootTree {
     for (let at = parentOf(path); !this.#outer.has(at); at = parentOf(at)) this.#outer.add(at);
   }
 
-  /** Notes something mounted; what was mounted or made below its mount point is covered by it. */
+  /**
+   * Notes something mounted; what was mounted or made below its mount point is covered by it. Ways to other mount points
+   * are made anew on ground of our own.
+   */
   addArea(area: Area): void {
     const { dest } = area;
+    const ways = area.own
+      ? [...this.#ways].filter(([path]) => isBelow(path, dest) && path !== dest && this.#made.has(path))
+      : [];
     // Thousands of mounts are usual; that one covers others is not.
     if (this.#outer.has(dest)) {
       for (const old of this.#areas.keys()) if (isBelow(old, dest)) this.#areas.delete(old);
@@ -71,6 +79,7 @@ export class RootTree {
     this.#areas.set(dest, area);
     this.#noteOuter(dest);
     if (area.own) this.#made.set(dest, "directory");
+    for (const [path, target] of ways) this.#symlink(path, target);
   }
 
   /**
@@ -91,6 +100,7 @@ export class RootTree {
         }
         const target = this.#fs.readlink(next)!;
         this.#symlink(next, target);
+        this.#ways.set(next, target);
         pending.unshift(...posix.resolve(at || "/", target).split("/").filter(Boolean));
         at = "";
       } else at = next;

@@ -32,6 +32,7 @@ const HOST = [
   "/m/home/ann/course/week1/",
   "/m/home/ann/course/notes",
   "/m/home/ann/link -> course",
+  "/home/ann/x/env -> /m/home/ann/course",
   "/data/a/in/",
   "/data/b/",
   "/data/file",
@@ -218,6 +219,15 @@ Deno.test("order goes by what names lead to: through a symlink an inner mount is
   ) {
     assert.equal(shows(list, "/u/ann/course/week1", where), "/data/b rw", list);
   }
+});
+
+Deno.test("the way to a mount stays when something empty is mounted over its beginning", () => {
+  for (const list of ["tmp:/home/ann ro:/home/ann/x/env/week1", "/home/ann/x/env/week1 tmp:/home/ann/x"]) {
+    for (const path of ["/home/ann/x/env/week1", "/m/home/ann/course/week1"]) {
+      assert.match(shows(list, path), /^\/m\/home\/ann\/course\/week1 /, `${list}: ${path}`);
+    }
+  }
+  assert.equal(shows("tmp:/home/ann/x", "/home/ann/x/env"), "nothing");
 });
 
 Deno.test("of two mounts on one place the later shows", () => {
