@@ -5,8 +5,8 @@ import { formatEndpoint } from "../../lib/docker/endpoint.ts";
 import type { Engine } from "../../lib/docker/system.ts";
 import { tmp } from "../helpers/binary.ts";
 import { dockerNeeds, IMAGE, startDocker } from "../helpers/engines.ts";
-import { type Need, test, userns } from "../helpers/need.ts";
-import { type CellOutput, notebookNeeds, type Notebooks, notebooks } from "./magics_setup.ts";
+import { type Need, ordinaryUser, test, userns } from "../helpers/need.ts";
+import { type CellOutput, notebookNeeds, type Notebooks, notebooks, serve } from "./magics_setup.ts";
 
 const KERNEL = new URL("magics_kernel.py", import.meta.url).pathname;
 
@@ -20,6 +20,7 @@ interface Place extends AsyncDisposable {
 
 interface Answer {
   output: CellOutput;
+  /** Of the cell, and of one after it. */
   status: string;
   later: string;
 }
@@ -103,10 +104,10 @@ for (const [name, needs, open] of PLACES) {
   }, async () => {
     await using place = await open();
     const time = mark();
-    const { output, status } = await place.play("interrupt", [
+    const { output, status, later } = await place.play("interrupt", [
       `%%docker ${place.image}\necho running\nsleep ${time}`,
     ]);
-    assert.equal(status, "KeyboardInterrupt");
+    assert.deepEqual([status, later], ["KeyboardInterrupt", "ok"]);
     assert.deepEqual(output, [["stdout", "running\n"]]);
     assert.equal(await place.left(time), false);
   });
@@ -135,11 +136,34 @@ for (const [name, needs, open] of PLACES) {
       `%%docker ${place.image}\ntrap '' INT TERM HUP\nsleep ${time} &\necho running; wait`,
     ]);
     assert.deepEqual(output, [["stdout", "running\n"]]);
-    for (let tries = 0; await place.left(time); tries++) {
-      assert.ok(tries < 600, "it still runs");
-      await new Promise((resolve) => setTimeout(resolve, 100));
-    }
+    await until(async () => !await place.left(time));
   });
+}
+
+for (const scenario of ["interrupt", "kill"] as const) {
+  test(`an API: nothing is left of what a kernel waits for, on ${scenario}`, {
+    needs: [...notebookNeeds, ordinaryUser, userns],
+  }, async () => {
+    await using server = await serve();
+    const { python, run } = await notebooks();
+    const time = mark();
+    const cells = [`%load_ext cordon\n%docker_backend api ${server.url}`, `%%docker host\nsleep ${time}`];
+    const argv = [python, KERNEL, scenario, "/", time];
+    const { code, stdout, stderr } = await run(argv, { stdin: JSON.stringify(cells) });
+    assert.equal(code, 0, stderr);
+    const answer: Answer = JSON.parse(stdout);
+    if (scenario === "interrupt") assert.equal(answer.status, "KeyboardInterrupt");
+    assert.deepEqual(answer.output, []);
+    await until(() => !running(time));
+  });
+}
+
+/** Waits for it, a minute at most. */
+async function until(happened: () => boolean | Promise<boolean>): Promise<void> {
+  for (let tries = 0; !await happened(); tries++) {
+    assert.ok(tries < 600, "it did not happen");
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
 }
 
 /** Whether a process sleeps for exactly this long. */
