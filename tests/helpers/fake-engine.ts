@@ -109,6 +109,8 @@ export class FakeEngine implements AsyncDisposable {
   readonly endpoint: UnixEndpoint;
   /** `METHOD /path` of every request in order of arrival. */
   readonly asked: string[] = [];
+  /** API versions it was asked with, empty for none. */
+  readonly versions = new Set<string>();
   readonly #directory: string;
   readonly #listener: Deno.Listener;
   readonly #routes: Routes;
@@ -162,6 +164,7 @@ export class FakeEngine implements AsyncDisposable {
       const call = await receive(conn);
       if (!call) return;
       this.asked.push(`${call.method} ${call.path}`);
+      this.versions.add(call.version);
       const handler = this.#find(`${call.method} ${call.path}`);
       if (handler) await handler(call);
       else await call.json(501, { message: `the fake engine has no ${call.method} ${call.path}` });

@@ -23,7 +23,9 @@ export interface Keeper {
   /** From now on the container may exist; from `created` on it does. */
   asked(): void;
   created(): void;
-  /** Nothing is left: the keeper ends without doing anything. */
+  /** There is no container, or no longer. */
+  none(): void;
+  /** The keeper ends without doing anything, unless there may be a container. */
   dismiss(): void;
 }
 
@@ -49,11 +51,13 @@ export function startKeeper(kept: Kept, host: Host): Keeper {
   });
   startBeside(writeImage(program));
   libc().close(read);
+  let container = false;
   const tell = (word: string) => void libc().write(write, encodeOs(word), 1n);
   return {
     fd: write,
-    asked: () => tell(TELL.asked),
+    asked: () => (container = true, tell(TELL.asked)),
     created: () => tell(TELL.created),
-    dismiss: () => tell(TELL.dismissed),
+    none: () => void (container = false),
+    dismiss: () => container || tell(TELL.dismissed),
   };
 }

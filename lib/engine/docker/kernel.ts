@@ -8,7 +8,9 @@ import { errnoText } from "../../../ffi/errno.ts";
 import { lastErrno, libc } from "../../../ffi/libc.ts";
 import type { Engine } from "../../docker/system.ts";
 import {
+  type ContainerConfig,
   createContainer,
+  type Created,
   inspectContainer,
   removeContainer,
   short,
@@ -76,11 +78,7 @@ export async function execContainerKernel(
   const env = Object.entries(variables).map(([name, value]) => `${name}=${value}`);
   writeFiles(kernel, host, { env, path });
   const body = await kernelConfig(engine, kernel, host);
-  kernel.keeper.asked();
-  const { Id: id, Warnings } = await createContainer(engine, body, {
-    name: kernel.kept.name,
-  });
-  kernel.keeper.created();
+  const { Id: id, Warnings } = await create(engine, body, kernel);
   try {
     await refuseDroppedLimits(engine, kernel, { id, warnings: Warnings ?? [] });
     const { fd, early } = await attachAndStart(engine, id);
@@ -98,8 +96,35 @@ export async function execContainerKernel(
       endWithParent: Deno.ppid,
     })));
   } catch (error) {
-    await removeContainer(engine, id, { force: true });
+    await tryRemove(engine, id, kernel.keeper);
     throw error;
+  }
+}
+
+async function create(
+  engine: Engine,
+  body: ContainerConfig,
+  { kept, keeper }: ContainerKernel,
+): Promise<Created> {
+  keeper.asked();
+  try {
+    const created = await createContainer(engine, body, { name: kept.name });
+    keeper.created();
+    return created;
+  } catch (error) {
+    // Without an answer there may be one all the same.
+    if (error instanceof EngineError && error.status !== 0) keeper.none();
+    throw error;
+  }
+}
+
+/** For a container whose failure is about to be told. When the engine fails at that too, the keeper tries again. */
+async function tryRemove(engine: Engine, id: string, keeper: Keeper): Promise<void> {
+  try {
+    await removeContainer(engine, id, { force: true });
+    keeper.none();
+  } catch (error) {
+    if (!(error instanceof EngineError)) throw error;
   }
 }
 
