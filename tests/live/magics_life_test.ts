@@ -6,6 +6,7 @@ import type { Engine } from "../../lib/docker/system.ts";
 import { tmp } from "../helpers/binary.ts";
 import { dockerNeeds, IMAGE, startDocker } from "../helpers/engines.ts";
 import { type Need, ordinaryUser, test, userns } from "../helpers/need.ts";
+import { withArgument } from "../helpers/processes.ts";
 import { type CellOutput, notebookNeeds, type Notebooks, notebooks, serve } from "./magics_setup.ts";
 
 const KERNEL = new URL("magics_kernel.py", import.meta.url).pathname;
@@ -168,14 +169,5 @@ async function until(happened: () => boolean | Promise<boolean>): Promise<void> 
 
 /** Whether a process sleeps for exactly this long. */
 function running(time: string): boolean {
-  for (const { name } of Deno.readDirSync("/proc")) {
-    if (!/^\d+$/.test(name)) continue;
-    try {
-      if (Deno.readTextFileSync(`/proc/${name}/cmdline`) === `sleep\0${time}\0`) return true;
-    } catch (error) {
-      // It ended while we looked.
-      if (!(error instanceof Deno.errors.NotFound) && !/ESRCH|os error 3/.test(String(error))) throw error;
-    }
-  }
-  return false;
+  return withArgument(time).length > 0;
 }
