@@ -194,7 +194,8 @@ everyone("copying a directory cannot be led elsewhere by who owns it", async (p)
   // The race itself cannot be timed in a test: what is looked at is that cp sees the sandbox's root and not the host's.
   const dir = p.dir();
   const plan = ok(await p.isolate(["--explain", "-m", "copy:/x=.", "--", "true"], { cwd: dir }));
-  assert.match(plan, /\n *chroot\("\."\).*\n *execve\("\/(usr\/)?bin\/cp"/);
+  // Nothing but its descriptors is between the two: a label would have a colon.
+  assert.match(plan, /\n *chroot\("\."\)[^:]*\n *execve\("\/(usr\/)?bin\/cp"/);
   // A link on the way that leads up leaves nothing of the host to be found.
   await p.sh("mkdir -p src/a; echo secret > secret; echo fine > src/a/file; ln -s ../secret src/up", dir);
   const out = await p.isolate(["-m", "copy:/x=src", "--", "sh", "-c", "cat /x/a/file; cat /x/up"], {

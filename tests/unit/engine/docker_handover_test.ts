@@ -47,7 +47,7 @@ const SHELLS = [["/bin/sh"], ["/bin/bash"], ["/bin/dash"], ["/bin/busybox", "sh"
 const SCRIPTS: Record<string, string> = {
   surroundings: "env | sort; pwd; echo $0 $# $- $SHLVL; umask; ulimit -a; trap; jobs; set -o; ls /proc/$$/fd",
   "command line": "tr '\\0' '\\n' </proc/$$/cmdline",
-  signals: "grep ^Sig /proc/$$/status",
+  signals: "grep '^Sig[^Q]' /proc/$$/status",
   quotes: "echo 'it'\\''s' \"$HOME\" \\\\ `echo x` $(echo y) '$n' \"a\tb\"",
   newlines: "\n\ncat <<E\n  a\n\n  b  \nE\n",
   "no trailing newline": "printf %s end",
