@@ -104,7 +104,10 @@ export function parseHead(text: string): Head | Refusal {
   }
   const host = values.get("host");
   if (host === undefined && request.version === "1.1") return bad("there is no host line");
-  if (host !== undefined && !AUTHORITY.test(host)) return bad("the host line is not HOST or HOST:PORT");
+  // The second finds numbers that are no address and no port.
+  if (host !== undefined && !(AUTHORITY.test(host) && URL.canParse(`http://${host}`))) {
+    return bad("the host line is not HOST or HOST:PORT");
+  }
   const body = framing(values, request.version);
   if (typeof body === "object") return body;
   const expect = values.get("expect");
