@@ -3,6 +3,7 @@ import { Hono } from "hono";
 import type { Tenant } from "./config/types.ts";
 import { tenantOf } from "./config/tokens.ts";
 import { presented } from "./credentials.ts";
+import type { Handler, RequestInfo } from "./front/handler.ts";
 import { openApi } from "./openapi.ts";
 import { Problem } from "./problem.ts";
 import { dockyterRoutes } from "./routes-dockyter.ts";
@@ -10,8 +11,6 @@ import { operatorRoutes } from "./routes-operator.ts";
 import { v1Routes } from "./routes-v1.ts";
 import type { Call, Route } from "./route.ts";
 import type { Service } from "./service.ts";
-
-export type Handler = (request: Request) => Promise<Response>;
 
 const REALM = { "www-authenticate": 'Basic realm="cordon", charset="UTF-8"' };
 /** What a proxy in front may name a request by. */
@@ -43,7 +42,7 @@ export function createApp(service: Service, version: string): Handler {
   app.onError((error) => {
     throw error;
   });
-  return (request) => handle(app, request, service);
+  return (request, { peer }) => handle(app, request, { service, peer });
 }
 
 /** What the outer half hands to the routes, and learns from them. */
@@ -56,7 +55,7 @@ interface Incoming extends Omit<Call, "params" | "service"> {
 async function handle(
   app: Hono<{ Bindings: Incoming }>,
   request: Request,
-  service: Service,
+  { service, peer }: { service: Service; peer: RequestInfo["peer"] },
 ): Promise<Response> {
   const { metrics, log } = service;
   const url = new URL(request.url);
@@ -68,7 +67,7 @@ async function handle(
     route: "none",
     ...presented(url.pathname, request.headers.get("authorization")),
   };
-  const { requestId } = incoming;
+  const named = { request_id: incoming.requestId, peer: peer.address };
   let response: Response;
   try {
     response = await app.fetch(request, incoming);
@@ -76,18 +75,18 @@ async function handle(
     if (error instanceof Problem) response = error.response();
     else if (request.signal.aborted) response = new Response(null, { status: 499 });
     else {
-      log("error", "failed", { request_id: requestId, route: incoming.route, error: String(error) });
+      log("error", "failed", { ...named, route: incoming.route, error: String(error) });
       response = new Problem("internal").response();
     }
   }
   metrics.answered(incoming.route, response.status);
   if (response.status >= 400) {
-    log("info", "answered", { request_id: requestId, route: incoming.route, status: response.status });
+    log("info", "answered", { ...named, route: incoming.route, status: response.status });
   }
   for (const [name, value] of Object.entries(COMMON_HEADERS)) {
     if (!response.headers.has(name)) response.headers.set(name, value);
   }
-  response.headers.set("x-request-id", requestId);
+  response.headers.set("x-request-id", incoming.requestId);
   return response;
 }
 

@@ -53,6 +53,11 @@ export class Metrics {
     }
   }
 
+  watchFront(front: { readonly connections: number; readonly refused: number }): void {
+    this.#gauge("cordon_connections", "Connections that are open", () => front.connections);
+    this.#gauge("cordon_connections_refused", "Connections turned away since the start", () => front.refused);
+  }
+
   answered(route: string, status: number): void {
     this.#requests.inc({ route, status: String(status) });
   }

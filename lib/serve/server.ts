@@ -5,11 +5,12 @@ import { type Account, becomeAccount, findAccount } from "../host/account.ts";
 import { realCgroupSystem } from "../host/cgroups.ts";
 import type { Host } from "../host/host.ts";
 import { privateParents, sweepDirectories } from "../jupyter/leftovers.ts";
-import { createApp, type Handler } from "./app.ts";
+import { createApp } from "./app.ts";
 import type { ServeConfig } from "./config/types.ts";
 import { closeEngines, type Engines, keepReady, openEngines } from "./engines.ts";
 import { Executor } from "./executor.ts";
 import { type Front, openFront } from "./front/front.ts";
+import type { Handler } from "./front/handler.ts";
 import type { Log } from "./log.ts";
 import { Metrics } from "./metrics.ts";
 import { performWith } from "./perform.ts";
@@ -52,8 +53,9 @@ export async function startServer(
     connections: config.connections,
     hosts: config.hosts,
     origins: config.origins,
+    socketOwner: account,
     log: ({ event, ...fields }) => log("warn", String(event), fields),
-  }, async (request) => (await handler.promise)(request));
+  }, async (request, info) => (await handler.promise)(request, info));
   try {
     const self = account ? becomeAccount(account, host) : host;
     const engines = await openEngines(config, self, log);
@@ -105,6 +107,7 @@ export class Daemon {
     const { setUp: { config }, host, state, log, engines } = parts;
     const store = this.#store = new Store(`${state}/executions.db`);
     const metrics = new Metrics(buildInfo.version);
+    metrics.watchFront(parts.front);
     this.#recover(host, metrics);
     this.#situation = situationOf(config);
     const executor = this.#executor = new Executor({
@@ -130,12 +133,12 @@ export class Daemon {
   }
 
   /** Goes on with the configuration as it is now; with the old one when that is wrong. */
-  reload(): void {
+  async reload(): Promise<void> {
     const { setUp, front, log, engines } = this.#parts;
     try {
       const config = setUp.again();
       checkAgainstHost(config, engines.facts);
-      front.reload();
+      await front.reload();
       front.rename(config);
       this.#situation = situationOf(config);
       this.#executor.change(queueLimits(config));
