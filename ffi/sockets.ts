@@ -23,16 +23,24 @@ export function sockets(): Sockets {
   return opened ??= Deno.dlopen("libc.so.6", SYMBOLS).symbols;
 }
 
-const SHUTDOWN = {
+const ABORT = {
+  // int setsockopt(int fd, int level, int name, const void *value, socklen_t length)
+  setsockopt: { parameters: ["i32", "i32", "i32", "buffer", "u32"], result: "i32" },
   // int shutdown(int fd, int how)
   shutdown: { parameters: ["i32", "i32"], result: "i32" },
 } as const satisfies Deno.ForeignLibraryInterface;
 
-const SHUT_RDWR = 2;
-let shutdown: Deno.DynamicLibrary<typeof SHUTDOWN>["symbols"] | undefined;
+const SOL_SOCKET = 1, SO_LINGER = 13, SHUT_RDWR = 2;
+let forAbort: Deno.DynamicLibrary<typeof ABORT>["symbols"] | undefined;
 
-/** Ends a connection in both directions, whoever else holds the descriptor. One that is not connected stays as it is. */
-export function shutDown(fd: number): void {
-  shutdown ??= Deno.dlopen("libc.so.6", SHUTDOWN).symbols;
-  shutdown.shutdown(fd, SHUT_RDWR);
+/**
+ * Ends a connection in both directions, whoever else holds the descriptor; what was written and not taken is dropped
+ * when the last one closes it. A socket that is not connected stays as it is.
+ */
+export function abortConnection(fd: number): void {
+  forAbort ??= Deno.dlopen("libc.so.6", ABORT).symbols;
+  // struct linger { int l_onoff; int l_linger; }
+  const linger = new Uint8Array(new Int32Array([1, 0]).buffer);
+  forAbort.setsockopt(fd, SOL_SOCKET, SO_LINGER, linger, linger.length);
+  forAbort.shutdown(fd, SHUT_RDWR);
 }

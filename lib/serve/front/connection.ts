@@ -24,13 +24,23 @@ const LAST_MS = 1000;
 const LINGER_MS = 2000;
 const MOST_LINGER_BYTES = 8 * 2 ** 20;
 
+/** What becomes of a connection, for whoever counts them. */
+export interface Life {
+  /** Nothing more is done for it. `stuck`: the runtime holds its descriptor until the client takes what is written. */
+  closed(how: { stuck: boolean }): void;
+  /** It holds nothing any more. May come twice. */
+  released(): void;
+}
+
 export class Connection {
   readonly peer: Peer;
   readonly #conn: Deno.Conn;
   readonly #input: Input;
   readonly #shared: Shared;
-  readonly #closed: () => void;
+  readonly #life: Life;
   #isClosed = false;
+  /** Writes that the socket has not taken. */
+  #writes = 0;
   /** No request was read yet. */
   #fresh = true;
   #current: Exchange | undefined;
@@ -39,12 +49,12 @@ export class Connection {
   #writeBy = Infinity;
   #ending: Promise<void> | undefined;
 
-  constructor(conn: Deno.Conn, peer: Peer, { shared, closed }: { shared: Shared; closed: () => void }) {
+  constructor(conn: Deno.Conn, peer: Peer, { shared, life }: { shared: Shared; life: Life }) {
     this.#conn = conn;
     this.peer = peer;
     this.#input = new Input(conn);
     this.#shared = shared;
-    this.#closed = closed;
+    this.#life = life;
   }
 
   /** Answers until the connection ends. Never rejects. */
@@ -93,7 +103,8 @@ export class Connection {
       exchange.gone.abort(new DOMException("the client is gone", "AbortError"));
       exchange.reader?.cancel().catch((error) => this.#shared.log({ event: "failed", error: String(error) }));
     }
-    this.#closed();
+    this.#life.closed({ stuck: this.#writes > 0 });
+    if (this.#writes === 0) this.#life.released();
   }
 
   get closed(): boolean {
@@ -102,6 +113,7 @@ export class Connection {
 
   /** Writes all of it. A client that takes nothing for the stall time is closed. */
   async write(bytes: Uint8Array): Promise<void> {
+    this.#writes++;
     try {
       for (let at = 0; at < bytes.length;) {
         this.#writeBy = performance.now() + this.#shared.deadlines.stall;
@@ -110,8 +122,11 @@ export class Connection {
     } catch (error) {
       this.close();
       throw error;
+    } finally {
+      this.#writes--;
+      this.#writeBy = Infinity;
+      if (this.#isClosed && this.#writes === 0) this.#life.released();
     }
-    this.#writeBy = Infinity;
   }
 
   /** One request and its answer; false when it was the last. */

@@ -70,6 +70,8 @@ export async function openFront(options: FrontOptions, handler: Handler): Promis
   const shared: Shared = { handler, names, deadlines, tunnels, log, draining: false };
   const most = Math.max(1, Math.min(bounds.most, openFiles() - OTHER_FILES));
   const open = new Set<Connection>();
+  /** Those, and closed ones that still hold a descriptor. */
+  const held = new Set<Connection>();
   const perAddress = counter(bounds.mostPerAddress);
   const orphans = watchOrphans();
   let refused = 0;
@@ -87,7 +89,7 @@ export async function openFront(options: FrontOptions, handler: Handler): Promis
     const peer = peerOf(conn, transport);
     const key = peer.address === "" ? undefined : networkOf(peer.address);
     if (transport === "tls") orphans.forget(conn);
-    if (open.size >= most || !perAddress.take(key)) {
+    if (held.size >= most || !perAddress.take(key)) {
       refused++;
       if (turnedAway < MOST_TURNED_AWAY && transport !== "tls") {
         turnedAway++;
@@ -101,13 +103,19 @@ export async function openFront(options: FrontOptions, handler: Handler): Promis
     if (transport === "tcp") (conn as Deno.TcpConn).setNoDelay();
     const connection = new Connection(conn, peer, {
       shared,
-      closed() {
-        if (transport === "tls") orphans.add(conn);
-        open.delete(connection);
-        perAddress.free(key);
-        if (open.size === 0) idle?.();
+      life: {
+        closed({ stuck }) {
+          if (transport === "tls" || transport === "tcp" && stuck) orphans.add(conn);
+          open.delete(connection);
+          if (open.size === 0) idle?.();
+        },
+        released() {
+          if (!held.delete(connection)) return;
+          perAddress.free(key);
+        },
       },
     });
+    held.add(connection);
     open.add(connection);
     connection.serve();
   }
@@ -131,6 +139,12 @@ export async function openFront(options: FrontOptions, handler: Handler): Promis
     for (const one of listening) one.close();
   }
 
+  async function end(): Promise<void> {
+    clearInterval(sweep);
+    orphans.end(listening.flatMap(({ bound }) => bound ?? []));
+    await tunnels.close();
+  }
+
   for (const one of listening) acceptAll(one);
 
   return {
@@ -151,14 +165,12 @@ export async function openFront(options: FrontOptions, handler: Handler): Promis
       stop();
       for (const connection of open) connection.drain();
       if (open.size > 0) await new Promise<void>((resolve) => idle = resolve);
-      clearInterval(sweep);
-      await tunnels.close();
+      await end();
     },
     async close() {
       stop();
       for (const connection of open) connection.close();
-      clearInterval(sweep);
-      await tunnels.close();
+      await end();
     },
   };
 }

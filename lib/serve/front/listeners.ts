@@ -13,6 +13,8 @@ export interface Listening {
   transport: "tcp" | "tls" | "unix";
   /** `http://127.0.0.1:8377`, `https://…` or `unix:/path`. */
   address: string;
+  /** The name of a Unix socket, as the kernel knows it. */
+  bound?: string;
   accept(): Promise<Deno.Conn>;
   /** Takes certificate and key anew from their files; what was there before stays when they cannot be used. */
   reload(): Promise<void>;
@@ -38,13 +40,14 @@ export async function openListener(
   { tls, socketMode, socketOwner }: SocketOptions = {},
 ): Promise<Listening> {
   if ("unix" in wanted) {
-    const { listener, remove } = await listenUnix(wanted.unix, {
+    const { listener, bound, remove } = await listenUnix(wanted.unix, {
       mode: socketMode ?? SOCKET_MODE,
       owner: socketOwner,
     });
     return {
       transport: "unix",
       address: `unix:${wanted.unix}`,
+      bound,
       async accept() {
         for (;;) {
           const current = listener;

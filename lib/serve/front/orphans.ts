@@ -1,9 +1,11 @@
 /**
- * TLS connections that are closed and still there. The runtime keeps the socket of one that is closed within its
- * handshake until the *client* closes (checked on 2.4.2): silent clients would fill the table of descriptors, and no
- * limit would see them. The front ends them by their descriptor, which it finds as the kernel shows it.
+ * Connections that are closed and still there. The runtime (checked on 2.4.2) keeps the socket of one that is closed
+ * while a write waits for a client that takes nothing, and with TLS also within its handshake, until the *client* does
+ * something: silent clients would fill memory and the table of descriptors. The front ends them by their descriptor,
+ * which it finds as the kernel shows it. Of Unix sockets the kernel does not show which is whose: those stay, and count,
+ * until the end of the server.
  */
-import { shutDown } from "../../../ffi/sockets.ts";
+import { abortConnection } from "../../../ffi/sockets.ts";
 import { asInProc } from "./addresses.ts";
 
 /** An orderly close has said its last by then. */
@@ -16,6 +18,8 @@ export interface Orphans {
   forget(conn: Deno.Conn): void;
   /** Ends what should be gone by now. */
   sweep(now: number): void;
+  /** Ends everything, and connections of Unix sockets of these names: nothing may keep the process. */
+  end(names: readonly string[]): void;
 }
 
 export function watchOrphans(): Orphans {
@@ -31,7 +35,13 @@ export function watchOrphans(): Orphans {
         due.add(ends);
         closed.delete(ends);
       }
-      if (due.size > 0) end(inodesOf(due));
+      if (due.size > 0) abortAll(inodesOf(due));
+    },
+    end(names) {
+      const inodes = inodesOf(new Set(closed.keys()));
+      for (const inode of inodesOfNamed(new Set(names))) inodes.add(inode);
+      closed.clear();
+      abortAll(inodes);
     },
   };
 }
@@ -46,6 +56,7 @@ function endsOf(conn: Deno.Conn): string {
 /** Of the sockets with these ends. The columns are sl, local, remote, st, queues, tr, retrnsmt, uid, timeout, inode. */
 function inodesOf(ends: ReadonlySet<string>): Set<string> {
   const inodes = new Set<string>();
+  if (ends.size === 0) return inodes;
   for (const table of ["tcp", "tcp6"]) {
     for (const line of readLines(`/proc/self/net/${table}`)) {
       const columns = line.trim().split(/ +/);
@@ -53,6 +64,13 @@ function inodesOf(ends: ReadonlySet<string>): Set<string> {
     }
   }
   return inodes;
+}
+
+/** Of Unix sockets. The columns are num, refcount, protocol, flags, type, state, inode, path. */
+function inodesOfNamed(names: ReadonlySet<string>): string[] {
+  if (names.size === 0) return [];
+  return readLines("/proc/self/net/unix").map((line) => /^(?:\S+ +){6}(\d+) (.*)$/.exec(line))
+    .filter((match) => match !== null && names.has(match[2]!)).map((match) => `socket:[${match![1]}]`);
 }
 
 function readLines(path: string): string[] {
@@ -65,7 +83,7 @@ function readLines(path: string): string[] {
   }
 }
 
-function end(inodes: ReadonlySet<string>): void {
+function abortAll(inodes: ReadonlySet<string>): void {
   if (inodes.size === 0) return;
   for (const { name } of Deno.readDirSync("/proc/self/fd")) {
     let link: string;
@@ -76,6 +94,6 @@ function end(inodes: ReadonlySet<string>): void {
       if (error instanceof Deno.errors.NotFound) continue;
       throw error;
     }
-    if (inodes.has(link)) shutDown(Number(name));
+    if (inodes.has(link)) abortConnection(Number(name));
   }
 }

@@ -9,6 +9,8 @@ export interface SocketFile {
 
 export interface UnixListener {
   listener: Deno.UnixListener;
+  /** The name it was made under, which its connections keep. */
+  bound: string;
   /** Removes the socket, unless it is another daemon's by now or cannot be removed. */
   remove(): void;
 }
@@ -29,7 +31,7 @@ export async function listenUnix(path: string, { mode, owner }: SocketFile): Pro
     if (owner) Deno.chownSync(made, owner.uid, owner.gid);
     const { dev, ino } = Deno.lstatSync(made);
     Deno.linkSync(made, path);
-    return { listener, remove: () => removeIf(path, { dev, ino }) };
+    return { listener, bound: made, remove: () => removeIf(path, { dev, ino }) };
   } catch (cause) {
     listener?.close();
     if (cause instanceof Deno.errors.AlreadyExists) throw inUse(path);
