@@ -19,7 +19,10 @@ export interface Engine {
 export interface Streams {
   /** All that stdin gives; empty when absent. */
   stdin?: Uint8Array;
-  /** Called with each piece of output. The next piece is read when it has resolved; the target waits meanwhile. */
+  /**
+   * Called with each piece of output, whose bytes are good until it has resolved. Then the next piece is read; the target
+   * waits meanwhile.
+   */
   stdout(chunk: Uint8Array): void | Promise<void>;
   stderr(chunk: Uint8Array): void | Promise<void>;
   /** Ends all that is inside, at once. */

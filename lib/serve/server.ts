@@ -178,7 +178,7 @@ export class Daemon {
       log("warn", "lost", { execution: id });
       metrics.lost(1);
     }
-    const { left } = sweepDirectories(privateParents(env), realCgroupSystem);
+    const { left } = sweepDirectories(["/dev/shm", ...privateParents(env)], realCgroupSystem);
     if (left.length > 0) log("warn", "left-over", { directories: left });
   }
 

@@ -5,7 +5,7 @@ import { lastErrno, libc, vector } from "../../../ffi/libc.ts";
 import { writeStderr } from "../../cli/streams.ts";
 import { CordonError } from "../../errors.ts";
 import { cString } from "../../host/bytes.ts";
-import { probeCgroups } from "../../host/cgroups.ts";
+import { type CgroupSupport, probeCgroups } from "../../host/cgroups.ts";
 import { hostFs } from "../../host/fs.ts";
 import type { Host } from "../../host/host.ts";
 import { explain } from "../../shim/explain.ts";
@@ -23,6 +23,7 @@ import { planRoot } from "./root.ts";
 import { runBeside } from "./run.ts";
 import { defaultFilter } from "./seccomp.ts";
 import type { Step } from "./steps.ts";
+import { Templates } from "./template.ts";
 
 /** Connections a relay carries at once; each costs a process of some 12 KiB. */
 const MOST_CONNECTIONS = 1024;
@@ -58,15 +59,19 @@ export const namespaces: Engine = {
       host,
       streams,
       maker: {
-        image(spec) {
-          const limits = limitsOf(spec, host);
+        image(spec, directory) {
+          const limits = limitsOf(spec, host, recentCgroups);
           if (limits.reexec) {
             throw new CordonError("a limit needs a control group that this process does not have", {
               why: "it is running already, and cannot start again inside one for a single execution",
             });
           }
           if (limits.cgroup) cgroup = createCgroup(limits.cgroup);
-          return writeImage(sandboxProgram(plan(spec, host, { limits, cgroup })));
+          return templates.image({
+            spec,
+            paths: [directory, ...cgroup?.dirs ?? []],
+            build: (spec) => writeImage(sandboxProgram(plan(spec, host, { limits, cgroup }))),
+          });
         },
         cleanUp() {
           if (cgroup) removeCgroup(cgroup);
@@ -94,11 +99,26 @@ export function imageOf(spec: Spec, host: Host): Uint8Array<ArrayBuffer> {
   return writeImage(sandboxProgram({ ...plan(spec, host, { limits }), onlyUid: host.uid }));
 }
 
-function limitsOf(spec: Spec, host: Host): LimitPlan {
+function limitsOf(spec: Spec, host: Host, look = currentCgroups): LimitPlan {
   if (!needsCgroups(spec.limits)) return planLimits(spec.limits, { host });
+  return planLimits(spec.limits, { host, cgroups: look() });
+}
+
+function currentCgroups(): CgroupSupport {
   const cgroups = probeCgroups();
   sweepCgroups(cgroups);
-  return planLimits(spec.limits, { host, cgroups });
+  return cgroups;
+}
+
+/** For a daemon, which is in the same group all the time. */
+const templates = new Templates();
+const FRESH_MS = 1000;
+let recent: { cgroups: CgroupSupport; at: number } | undefined;
+
+function recentCgroups(): CgroupSupport {
+  const now = performance.now();
+  if (!recent || now - recent.at > FRESH_MS) recent = { cgroups: currentCgroups(), at: now };
+  return recent.cgroups;
 }
 
 interface Prepared {

@@ -1,6 +1,7 @@
 /** Runs a sandbox's image beside this process and reads how it ended. */
 import { CordonError } from "../../errors.ts";
 import { realCgroupSystem } from "../../host/cgroups.ts";
+import { hostFs } from "../../host/fs.ts";
 import type { Host } from "../../host/host.ts";
 import { startImage } from "../../shim/run.ts";
 import type { Spec } from "../../spec/spec.ts";
@@ -9,7 +10,8 @@ import { groupName } from "./cgroup_sweep.ts";
 
 /** Makes the image for a Spec, and does away with what it made for it. */
 export interface Maker {
-  image(spec: Spec): Uint8Array<ArrayBuffer>;
+  /** `directory`: private, for the result. The image is good until the next call. */
+  image(spec: Spec, directory: string): Uint8Array<ArrayBuffer>;
   /** Removes what is left of it: a monitor that ends by itself leaves nothing. */
   cleanUp(): void;
 }
@@ -20,12 +22,14 @@ export async function runBeside(
   { host, maker, streams }: { host: Host; maker: Maker; streams: Streams },
 ): Promise<Result> {
   // Not makeTempDir: by this name `cordon kernel gc` tells that its maker is dead.
-  const parent = host.env["XDG_RUNTIME_DIR"] || host.env["TMPDIR"] || "/tmp";
-  const directory = `${parent}/${groupName(realCgroupSystem)}`;
+  const directory = `${privateParent(host)}/${groupName(realCgroupSystem)}`;
   Deno.mkdirSync(directory, { mode: 0o700 });
   try {
     const path = `${directory}/result`;
-    const image = maker.image({ ...spec, result: { path }, endWithParent: Deno.pid, rawStdio: true });
+    const image = maker.image(
+      { ...spec, result: { path }, endWithParent: Deno.pid, rawStdio: true },
+      directory,
+    );
     const started = performance.now();
     if (!streams.signal?.aborted) await toItsEnd(image, streams);
     return readResult(path) ?? absent(streams, performance.now() - started);
@@ -33,6 +37,21 @@ export async function runBeside(
     maker.cleanUp();
     Deno.removeSync(directory, { recursive: true });
   }
+}
+
+/** In memory where there is a place in memory: making and removing a directory on a disk costs more than the sandbox. */
+function privateParent({ env }: Host): string {
+  return env["XDG_RUNTIME_DIR"] || (inMemory() ? SHARED_MEMORY : env["TMPDIR"] || "/tmp");
+}
+
+const SHARED_MEMORY = "/dev/shm";
+let memory: boolean | undefined;
+
+/** Whether there is a tmpfs(5) for everybody where shm_overview(7) has it. */
+function inMemory(): boolean {
+  return memory ??= / \/dev\/shm [^-]*- tmpfs .*\brw\b/.test(Deno.readTextFileSync("/proc/self/mountinfo")) &&
+    ((hostFs.stat(SHARED_MEMORY) ?? "") === "directory") &&
+    ((Deno.statSync(SHARED_MEMORY).mode ?? 0) & 0o1777) === 0o1777;
 }
 
 async function toItsEnd(image: Uint8Array<ArrayBuffer>, streams: Streams): Promise<void> {
@@ -84,11 +103,29 @@ async function feed(to: WritableStream<Uint8Array>, bytes?: Uint8Array): Promise
   }
 }
 
+/** Buffers that nobody reads into now. One for each output of each execution would be a lot to throw away. */
+const spare: ArrayBuffer[] = [];
+const BUFFER_BYTES = 64 * 1024;
+const MOST_SPARE = 64;
+
 async function deliver(
   from: ReadableStream<Uint8Array>,
   sink: (chunk: Uint8Array) => void | Promise<void>,
 ): Promise<void> {
-  for await (const chunk of from) await sink(chunk);
+  const reader = from.getReader({ mode: "byob" });
+  let buffer = spare.pop() ?? new ArrayBuffer(BUFFER_BYTES);
+  try {
+    for (;;) {
+      const { done, value } = await reader.read(new Uint8Array(buffer));
+      if (value) buffer = value.buffer;
+      if (value && value.length > 0) await sink(value);
+      if (done) break;
+    }
+  } catch (error) {
+    await reader.cancel();
+    throw error;
+  }
+  if (buffer.byteLength === BUFFER_BYTES && spare.length < MOST_SPARE) spare.push(buffer);
 }
 
 function readResult(path: string): Result | undefined {
