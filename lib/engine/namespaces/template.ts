@@ -39,8 +39,10 @@ export class Templates {
     const { spec, paths, build } = wanted;
     const script = spec.command.at(-1) ?? "";
     const room = roomFor(script);
-    // What binds is looked at each time.
-    if (room === undefined || spec.mounts.length > 0 || spec.seccomp) return build(spec);
+    // A program without arguments is looked up by its name, and what binds is looked at each time.
+    if (room === undefined || spec.command.length < 2 || spec.mounts.length > 0 || spec.seccomp) {
+      return build(spec);
+    }
     const rest = { ...spec, result: undefined, command: spec.command.slice(0, -1) };
     const key = JSON.stringify([room, paths.map((path) => path.slice(0, -ID_LENGTH)), rest]);
     let template = this.#kept.get(key);

@@ -28,7 +28,8 @@ function builder(paths: readonly string[]) {
   const built = { count: 0 };
   const build = ({ command }: Spec) => {
     built.count++;
-    return new TextEncoder().encode(`\x7fELF\0${command.join("\0")}\0${paths.join("\0")}\0${paths[0]}/x\0`);
+    const text = `\x7fELF\0${command.join("\0")}\0${paths.join("\0")}\0${paths[0]}/x\0`;
+    return new Uint8Array(new TextEncoder().encode(text));
   };
   return { built, build };
 }
@@ -59,6 +60,7 @@ for (
   const [what, a, b] of [
     ["another Spec", spec("x"), spec("x", { env: { A: "b" } })],
     ["another program", spec("x"), spec("x", { command: ["/bin/bash", "-c", "x"] })],
+    ["a program alone", spec("x", { command: ["x"] }), spec("x", { command: ["y"] })],
     ["a longer script", spec("x"), spec("x".repeat(2000))],
     ["mounts", spec("x"), spec("x", { mounts: [{} as Spec["mounts"][number]] })],
     ["bytes that are no text", spec("x"), spec("\udc80")],
