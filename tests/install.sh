@@ -57,6 +57,8 @@ requests==2.32.4
 
 missing=
 for package in $(printf '%s' "$debian" | awk 'NF { print $1 }'); do
+  # Ubuntu has Chromium as a snap only; Google's browser does as well.
+  case $package in chromium*) command -v google-chrome >/dev/null && command -v chromedriver >/dev/null && continue ;; esac
   [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing="$missing $package"
 done
 if [ -n "$missing" ]; then

@@ -1,8 +1,26 @@
 /** A browser for tests: Chromium, led by the W3C WebDriver protocol (https://www.w3.org/TR/webdriver2/). */
-import { program } from "./need.ts";
+import { type Need, program } from "./need.ts";
 import { baseEnv, tmp } from "./run.ts";
 
-export const browserNeeds = [program("chromium"), program("chromedriver")];
+const BINARIES = ["chromium", "google-chrome"].map((name) => `/usr/bin/${name}`);
+
+const browser: Need = {
+  what: "a browser",
+  met: () => binary() !== undefined || `none of ${BINARIES.join(" and ")} is there`,
+};
+
+export const browserNeeds: readonly Need[] = [browser, program("chromedriver")];
+
+function binary(): string | undefined {
+  return BINARIES.find((path) => {
+    try {
+      return Deno.statSync(path).isFile;
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return false;
+      throw error;
+    }
+  });
+}
 
 /** Keys of the protocol. */
 export const KEY = { shift: "\uE008", enter: "\uE007" } as const;
@@ -46,7 +64,7 @@ export async function startBrowser(): Promise<Browser> {
     ];
     // Chromium has no sandbox for root.
     if (Deno.uid() === 0) args.push("--no-sandbox");
-    const capabilities = { alwaysMatch: { "goog:chromeOptions": { args, binary: "/usr/bin/chromium" } } };
+    const capabilities = { alwaysMatch: { "goog:chromeOptions": { args, binary: binary() } } };
     const { sessionId } = await call<{ sessionId: string }>(`${base}/session`, { capabilities });
     const session = `${base}/session/${sessionId}`;
     const run = <T>(body: string, ...args: unknown[]) =>
