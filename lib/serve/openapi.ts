@@ -1,6 +1,6 @@
 /** The OpenAPI 3.1 document, from the table of routes and the schemas that check requests. */
 import * as z from "zod";
-import { type ProblemName, PROBLEMS } from "./problem.ts";
+import { FRONT_PROBLEMS, type ProblemName, PROBLEMS } from "./problem.ts";
 import type { Described, Route } from "./route.ts";
 import { ProblemBody } from "./schemas.ts";
 
@@ -66,7 +66,7 @@ function problemsOf({ open, body, query }: Route, named: readonly ProblemName[])
     ...(body ? ["bad-request", "too-large", "unsupported-media-type", "invalid"] as const : []),
     ...(query ? ["invalid" as const] : []),
     ...named,
-    "internal",
+    ...FRONT_PROBLEMS,
   ];
 }
 

@@ -16,10 +16,35 @@ export const PROBLEMS = {
   "internal": { status: 500, title: "The server failed" },
   "capacity": { status: 503, title: "All places are taken" },
   "draining": { status: 503, title: "The server is ending" },
+  "foreign-origin": { status: 403, title: "Pages of that origin may not call this server" },
+  "timeout": { status: 408, title: "The request did not come in time" },
+  "path-too-long": { status: 414, title: "The path is too long" },
+  "expectation": { status: 417, title: "The expectation cannot be met" },
+  "foreign-host": { status: 421, title: "This server does not answer to that name" },
+  "head-too-large": { status: 431, title: "The headers are too large" },
+  "not-implemented": { status: 501, title: "This part of HTTP is not served" },
+  "connections": { status: 503, title: "There are too many connections" },
+  "http-version": { status: 505, title: "This version of HTTP is not served" },
   "record": { status: 503, title: "Nothing can be recorded now" },
 } as const satisfies Record<string, { status: number; title: string }>;
 
 export type ProblemName = keyof typeof PROBLEMS;
+
+/** What the front answers by itself, before any route. Each has a status of its own. */
+export const FRONT_PROBLEMS = [
+  "bad-request",
+  "foreign-origin",
+  "method-not-allowed",
+  "timeout",
+  "path-too-long",
+  "expectation",
+  "foreign-host",
+  "head-too-large",
+  "internal",
+  "not-implemented",
+  "connections",
+  "http-version",
+] as const satisfies readonly ProblemName[];
 
 export interface ProblemDetails {
   /** What went wrong this time. */

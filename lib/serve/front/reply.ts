@@ -1,4 +1,5 @@
 /** Responses as bytes. */
+import { FRONT_PROBLEMS, type ProblemName, PROBLEMS } from "../problem.ts";
 import type { Head, Refusal } from "./head.ts";
 
 const REASONS: Record<number, string> = {
@@ -104,25 +105,12 @@ export function latin1(text: string): Uint8Array<ArrayBuffer> {
   return bytes;
 }
 
-/** What a front answers by itself, by its status: the last part of the problem's type, and its title. */
-export const FRONT_PROBLEMS: Record<number, { name: string; title: string }> = {
-  400: { name: "bad-request", title: "The request cannot be understood" },
-  403: { name: "foreign-origin", title: "Pages of that origin may not call this server" },
-  405: { name: "method-not-allowed", title: "The method means nothing here" },
-  408: { name: "timeout", title: "The request did not come in time" },
-  414: { name: "path-too-long", title: "The path is too long" },
-  417: { name: "expectation", title: "The expectation cannot be met" },
-  421: { name: "foreign-host", title: "This server does not answer to that name" },
-  431: { name: "head-too-large", title: "The headers are too large" },
-  500: { name: "internal", title: "The server failed" },
-  501: { name: "not-implemented", title: "This part of HTTP is not served" },
-  503: { name: "connections", title: "There are too many connections" },
-  505: { name: "http-version", title: "This version of HTTP is not served" },
-};
+const PROBLEM_OF = new Map<number, ProblemName>(FRONT_PROBLEMS.map((name) => [PROBLEMS[name].status, name]));
 
 /** RFC 9457. */
 export function problemBody({ status, detail }: Refusal): string {
-  const { name, title } = FRONT_PROBLEMS[status]!;
+  const name = PROBLEM_OF.get(status) ?? "internal";
+  const { title } = PROBLEMS[name];
   return JSON.stringify({ type: `urn:cordon:problem:${name}`, title, status, detail }) + "\n";
 }
 
