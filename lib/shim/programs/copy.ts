@@ -7,8 +7,8 @@ import { F, O } from "../../../ffi/constants.ts";
 import { fork, gather } from "../kit.ts";
 import { type Assembly, cloneTree, onOwnGround, openSource } from "./assembly.ts";
 
-/** The descriptors that cp's arguments name. */
-const FROM_FD = 3, TO_FD = 4;
+/** The descriptors of cp; its arguments name the first two. */
+const FROM_FD = 3, TO_FD = 4, ROOT_FD = 5;
 
 /** Runs cp from the opened source to the opened place; its failure (no space, unreadable files) is ours. */
 export function copyTree(
@@ -29,12 +29,12 @@ export function copyTree(
   p.goto(parent);
 
   p.place(child);
+  gather(p, [from, to, a.root], FROM_FD);
+  for (const fd of [FROM_FD, TO_FD]) p.sys("fcntl", [fd, F.SETFD, 0]);
   if (directory) {
-    p.sys("fchdir", [a.root], { say: "enter the new root for cp" });
+    p.sys("fchdir", [ROOT_FD], { say: "enter the new root for cp" });
     p.sys("chroot", ["."], { say: "make it the root of cp" });
   }
-  gather(p, [from, to], FROM_FD);
-  for (const fd of [FROM_FD, TO_FD]) p.sys("fcntl", [fd, F.SETFD, 0]);
   const preserve = directory ? "--preserve=mode,timestamps,links" : "--preserve=mode,timestamps";
   const args = directory
     ? [a.cp, "-RP", preserve, "--", `/proc/self/fd/${FROM_FD}/.`, `/proc/self/fd/${TO_FD}/`]
