@@ -197,7 +197,14 @@ export const RLIMIT = { CPU: 0, FSIZE: 1, DATA: 2, CORE: 4, NPROC: 6, NOFILE: 7,
 
 /** socket(2). */
 export const AF = { UNIX: 1, INET: 2, INET6: 10, NETLINK: 16 } as const;
-export const SOCK = { STREAM: 1, DGRAM: 2, RAW: 3, SEQPACKET: 5, CLOEXEC: O.CLOEXEC } as const;
+export const SOCK = {
+  STREAM: 1,
+  DGRAM: 2,
+  RAW: 3,
+  SEQPACKET: 5,
+  NONBLOCK: O.NONBLOCK,
+  CLOEXEC: O.CLOEXEC,
+} as const;
 /** unix(7), recv(2). */
 export const SCM_RIGHTS = 1, MSG_CMSG_CLOEXEC = 0x40000000;
 /** netlink(7), rtnetlink(7). */

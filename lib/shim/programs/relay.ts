@@ -3,11 +3,25 @@
  * namespace enters its user, mount and network namespaces; each connection is a process of its own that splices both
  * ways, so nothing leaks between connections and the kernel keeps the buffers. socket(7), splice(2), setns(2).
  */
-import { AF, CLONE, E, F, O, POLL, PR, SFD_CLOEXEC, SIG, SIGSET, W } from "../../../ffi/constants.ts";
+import {
+  AF,
+  CLONE,
+  E,
+  F,
+  IPPROTO_TCP,
+  O,
+  POLL,
+  PR,
+  SFD_CLOEXEC,
+  SIG,
+  SIGSET,
+  TCP_NODELAY,
+  W,
+} from "../../../ffi/constants.ts";
 import { socketAddress } from "../../host/address.ts";
 import type { Forward } from "../../spec/spec.ts";
-import { fork, gather, ifPolled, type Pipe } from "../kit.ts";
-import type { Address, Argument, Program, Slot } from "../program.ts";
+import { fork, gather, ifPolled, type Pipe, pipe, pipeSlots } from "../kit.ts";
+import type { Address, Argument, Label, Program, Slot } from "../program.ts";
 import { dropCapabilities } from "./privileges.ts";
 import { lengthen, look, pause } from "./relay_ready.ts";
 import { carry } from "./relay_connection.ts";
@@ -39,19 +53,31 @@ export interface SandboxLinks {
 }
 
 /** Descriptors of an acceptor. */
-const CHILDREN = FOUND + 1, LISTENERS = FOUND + 2;
+const CHILDREN = FOUND + 1, TOLD = FOUND + 2, TELL = FOUND + 3, LISTENERS = FOUND + 4;
 
 /** Appends the acceptor's operations; it never falls through. */
 export function acceptor(p: Program, plan: RelayPlan<Argument>, links: RelayLinks): void {
   const t = p.slot();
   if (links.sandbox) enter(p, links.sandbox);
-  for (const { listenFd } of plan.forwards) p.sys("fcntl", [listenFd, F.SETFL, O.NONBLOCK]);
+  for (const { listenFd } of plan.forwards) {
+    p.sys("fcntl", [listenFd, F.SETFL, O.NONBLOCK]);
+    p.sys("setsockopt", [listenFd, IPPROTO_TCP, TCP_NODELAY, p.words(1), 4], { fail: "ignore" }); // connections get it too
+  }
   const onlyChild = p.slot(1n << BigInt(SIG.CHLD - 1));
   p.sys("signalfd4", [-1, onlyChild.address, SIGSET, SFD_CLOEXEC | O.NONBLOCK], { into: t });
   if (links.sandbox) dropCapabilities(p);
   p.sys("prctl", [PR.SET_NO_NEW_PRIVS, 1, 0, 0, 0]);
   p.sys("prctl", [PR.SET_DUMPABLE, 0, 0, 0, 0]); // a socket of the host's network is not to be stolen from us
-  const kept = [links.alive, links.alive, t, ...plan.forwards.map(({ listenFd }) => listenFd)];
+  const line = pipeSlots(p);
+  pipe(p, line, "make a pipe for the spare", { flags: O.NONBLOCK });
+  const kept = [
+    links.alive,
+    links.alive,
+    t,
+    line.read,
+    line.write,
+    ...plan.forwards.map(({ listenFd }) => listenFd),
+  ];
   const entered = ALIVE + kept.length;
   gather(p, links.sandbox ? [...kept, links.sandbox.entered.write] : kept, ALIVE);
   if (links.sandbox) {
@@ -89,72 +115,176 @@ function targets(p: Program, plan: RelayPlan<Argument>): Address {
   }));
 }
 
+/**
+ * While a target is absent the acceptor itself accepts and forks for each caller. Afterwards a spare waits for the next
+ * caller, so that nobody waits for a fork: when it has one it says so and serves, and the acceptor forks another.
+ */
 function accept(p: Program, plan: RelayPlan<Argument>): void {
   const count = plan.forwards.length;
   const table = targets(p, plan), guarded = plan.guarded === true;
-  const polled = p.words(
-    BigInt(ALIVE),
-    BigInt(CHILDREN) | BigInt(POLL.IN) << 32n,
+  const listeners = p.words(
     ...plan.forwards.map(({ absent }, i) =>
       (absent === "hold" ? 0xffffffffn : BigInt(LISTENERS + i)) | BigInt(POLL.IN) << 32n
     ),
+    BigInt(ALIVE),
   );
+  const told = p.words(BigInt(ALIVE), ...[CHILDREN, TOLD].map((fd) => BigInt(fd) | BigInt(POLL.IN) << 32n));
   const absent = p.slot(plan.forwards.filter(({ absent }) => absent === "hold").length), between = pause(p);
-  const live = p.slot(), watched = p.slot(), client = p.slot(), pid = p.slot(), info = p.buffer(128);
-  const i = p.slot(), at = p.slot(), entry = p.slot(), record = p.slot(), t = p.slot();
-  const connection = p.label("connection"), gone = p.label("monitor is gone");
+  const live = p.slot(),
+    spare = p.slot(),
+    pid = p.slot(),
+    client = p.slot(),
+    record = p.slot(),
+    first = p.slot();
+  const gone = p.label("monitor is gone"), waiting = p.label("spare"), connection = p.label("connection");
+  const accepted = { table, listeners, count, first, client, record };
+  const ended = reaper(p, { live, spare });
+  p.load(pid, connection); // brings in what each of them would otherwise have to
+
   p.loop((_, again) => {
-    // At the cap only the end of a connection is waited for: further callers stay in the listener's queue.
-    p.if([live, "<", plan.most], () => p.set(watched, 2 + count), () => p.set(watched, 2));
-    p.if([absent, "==", 0], () => p.sys("ppoll", [polled, watched, 0, 0, SIGSET], { fail: again }), () => {
-      look(p, { table, listeners: polled.plus(16), count, first: LISTENERS, absent, guarded });
-      lengthen(p, between);
-      p.sys("ppoll", [polled, watched, between.patience, 0, SIGSET], { fail: again });
-    });
-    ifPolled(p, polled, POLL.HUP | POLL.ERR, gone);
-    p.sys("read", [CHILDREN, info, 128], { fail: "ignore" });
-    p.loop((none, more) => {
-      p.sys("wait4", [-1, 0, W.NOHANG, 0], { into: pid, fail: none });
-      p.when([pid, "==", 0], none);
-      p.sub(live, live, 1);
-      p.goto(more);
-    });
-    p.when([watched, "==", 2], again);
-    p.set(i, 0);
-    p.loop((done, next) => {
-      const skip = p.label(), full = p.label("full"), drop = p.label("no process"), rest = p.label("rest");
-      p.when([i, ">=", count], done);
-      p.shl(at, i, 3);
-      p.add(at, at, polled.plus(16));
-      p.load(entry, at);
-      p.shr(entry, entry, 48);
-      p.when([entry, "==", 0], skip);
-      p.add(t, i, LISTENERS);
-      p.sys("accept4", [t, 0, 0, O.CLOEXEC | O.NONBLOCK], { into: client, fail: full });
-      p.shl(record, i, 6); // 64 bytes each
-      p.add(record, record, table);
-      p.sys("clone", [SIG.CHLD, 0, 0, 0, 0], { into: pid, fail: drop });
-      p.when([pid, "==", 0], connection);
-      p.add(live, live, 1);
-      p.sys("close", [client]);
-      p.goto(skip);
-      p.place(drop);
-      p.sys("close", [client]); // no process to be had: this caller is turned away
-      p.goto(rest);
-      p.place(full);
-      p.when([p.errno, "==", E.AGAIN], skip);
-      p.place(rest);
-      p.sys("nanosleep", [p.words(0, 5_000_000), 0], { fail: "ignore" }); // no descriptors, no memory: not in a tight loop
-      p.place(skip);
-      p.add(i, i, 1);
-      p.goto(next);
-    });
+    const all = p.label("all are there"), full = p.label("full"), drop = p.label("no process");
+    p.when([absent, "==", 0], all);
+    look(p, { table, listeners, count, first: LISTENERS, absent, guarded });
+    lengthen(p, between);
+    ended.call();
+    p.when([live, ">=", plan.most], full); // further callers stay in the listener's queue
+    p.sys("ppoll", [listeners, count + 1, between.patience, 0, SIGSET], { fail: again });
+    ifPolled(p, listeners.plus(8 * count), POLL.HUP | POLL.ERR, gone);
+    acceptReady(p, accepted, again);
+    p.sys("clone", [SIG.CHLD, 0, 0, 0, 0], { into: pid, fail: drop });
+    p.when([pid, "==", 0], connection);
+    p.add(live, live, 1);
+    p.sys("close", [client]);
+    p.goto(again);
+    p.place(drop);
+    p.sys("close", [client]); // no process to be had: this caller is turned away
+    p.place(full);
+    rest(p);
+    p.goto(again);
+
+    p.place(all);
+    const enough = p.label("enough"), none = p.label("no spare");
+    p.when([spare, "!=", 0], enough);
+    p.when([live, ">=", plan.most], enough);
+    p.sys("clone", [SIG.CHLD, 0, 0, 0, 0], { into: spare, fail: none });
+    p.when([spare, "==", 0], waiting);
+    p.add(live, live, 1);
+    p.add(first, first, 1); // the ports take turns to be looked at first
+    p.if([first, "==", count], () => p.set(first, 0));
+    p.goto(enough);
+    p.place(none);
+    p.set(spare, 0);
+    rest(p);
+    p.place(enough);
+    p.sys("ppoll", [told, 3, 0, 0, SIGSET], { fail: again });
+    ifPolled(p, told, POLL.HUP | POLL.ERR, gone);
+    ended.call();
   });
   p.place(gone);
   p.exit(0); // the listeners go at once; connections drain by themselves
+
+  p.place(waiting);
+  p.loop((_, again) => {
+    p.sys("ppoll", [listeners, count + 1, 0, 0, SIGSET], { fail: again });
+    ifPolled(p, listeners.plus(8 * count), POLL.HUP | POLL.ERR, gone);
+    acceptReady(p, accepted, again);
+    p.sys("write", [TELL, "!", 1], { fail: "ignore" });
+    p.goto(connection);
+  });
   p.place(connection);
   p.sys("close_range", [CHILDREN, LISTENERS + count - 1, 0]);
   carry(p, { client, record, guarded });
+  ended.define();
+}
+
+interface Reaping {
+  /** Children: connections and the spare. */
+  live: Slot;
+  /** Its pid; 0 when there is none. */
+  spare: Slot;
+}
+
+/** A subroutine that counts off children that have ended, and the spare once it has somebody to serve. */
+function reaper(p: Program, { live, spare }: Reaping): { define(): void; call(): void } {
+  const back = p.slot(), pid = p.slot(), info = p.buffer(128), entry = p.label("children");
+  return {
+    define() {
+      const busy = p.label(), done = p.label();
+      p.place(entry);
+      // Before its end is looked for: whatever is in the pipe was said by the one spare there is.
+      p.sys("read", [TOLD, info, 8], { fail: busy });
+      p.set(spare, 0);
+      p.place(busy);
+      p.sys("read", [CHILDREN, info, 128], { fail: done });
+      p.loop((_, more) => {
+        p.when([live, "==", 0], done);
+        p.sys("wait4", [-1, 0, W.NOHANG, 0], { into: pid, fail: done });
+        p.when([pid, "==", 0], done);
+        p.sub(live, live, 1);
+        p.if([pid, "==", spare], () => {
+          p.set(spare, 0);
+          p.sys("read", [TOLD, info, 8], { fail: more });
+        });
+        p.goto(more);
+      });
+      p.place(done);
+      p.goto(back);
+    },
+    call() {
+      const here = p.label("return");
+      p.set(back, here);
+      p.goto(entry);
+      p.place(here);
+    },
+  };
+}
+
+interface Accepting {
+  table: Address;
+  /** struct pollfd of each listener. */
+  listeners: Address;
+  count: number;
+  /** The listener to look at first. */
+  first: Slot;
+  /** The connection, and the record of its target. */
+  client: Slot;
+  record: Slot;
+}
+
+/** Accepts from a listener that is reported, and goes on; when there is none after all, to `none`. */
+function acceptReady(p: Program, a: Accepting, none: Label): void {
+  const left = p.slot(), i = p.slot(), at = p.slot(), events = p.slot();
+  const found = p.label("found"), failed = p.label("failed"), accepted = p.label();
+  p.set(left, a.count);
+  p.set(i, a.first);
+  p.loop((_, again) => {
+    p.when([left, "==", 0], none);
+    p.shl(at, i, 3);
+    p.add(at, at, a.listeners);
+    p.load(events, at);
+    p.shr(events, events, 48);
+    p.when([events, "!=", 0], found);
+    p.sub(left, left, 1);
+    p.add(i, i, 1);
+    p.when([i, "!=", a.count], again);
+    p.set(i, 0);
+  });
+  p.place(found);
+  p.shl(a.record, i, 6); // 64 bytes each
+  p.add(a.record, a.record, a.table);
+  p.add(at, i, LISTENERS);
+  p.sys("accept4", [at, 0, 0, O.CLOEXEC | O.NONBLOCK], { into: a.client, fail: failed });
+  p.goto(accepted);
+  p.place(failed);
+  p.when([p.errno, "==", E.AGAIN], none);
+  rest(p);
+  p.goto(none);
+  p.place(accepted);
+}
+
+/** No descriptors, no memory, no process: not in a tight loop. */
+function rest(p: Program): void {
+  p.sys("nanosleep", [p.words(0, 5_000_000), 0], { fail: "ignore" });
 }
 
 /** Appends the monitor's part: forks the acceptor once init exists, and keeps none of its descriptors. */

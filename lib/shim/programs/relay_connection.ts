@@ -1,9 +1,8 @@
 /**
- * One connection of the relay: a process between a client outside and a socket inside, which it splices both ways.
- * splice(2), connect(2), shutdown(2).
+ * One connection of the relay: a process between a client outside and a socket inside, which it carries both ways: little
+ * by a buffer, much by splice(2) and a pipe. connect(2), shutdown(2).
  */
 import {
-  AF,
   E,
   F,
   IPPROTO_TCP,
@@ -17,12 +16,14 @@ import {
   TCP_NODELAY,
 } from "../../../ffi/constants.ts";
 import { ifPolled, type Pipe, pipe, pipeSlots } from "../kit.ts";
-import type { Label, Program, Slot } from "../program.ts";
+import type { Address, Label, Program, Slot } from "../program.ts";
 import { ALIVE, connectTo, type Name, type Names } from "./relay_name.ts";
 
 const RETRY_NS = 2_000_000;
 /** After the monitor is gone a connection without traffic for this long ends. */
 const DRAIN_SECONDS = 1;
+/** What fits the buffer. Most messages do, and a pipe for each way costs a short connection a tenth of its time. */
+const SMALL = 16384;
 /** Capacity of a pipe as it is made, and of one for a connection that has filled it: a larger one saves half the work. */
 const CHUNK = 65536, LARGE = 1 << 20;
 
@@ -39,11 +40,8 @@ export function carry(
     p.load(slot, at);
   });
   connect(p, { inside, names, hold, reset, guarded });
-  p.sys("fcntl", [inside, F.SETFL, O.NONBLOCK]);
-  const one = p.words(1);
-  p.sys("setsockopt", [client, IPPROTO_TCP, TCP_NODELAY, one, 4], { fail: "ignore" });
-  p.sys("setsockopt", [inside, IPPROTO_TCP, TCP_NODELAY, one, 4], { fail: "ignore" }); // not on a Unix socket
-  const up = direction(p, client, inside, reset), down = direction(p, inside, client, reset);
+  p.sys("setsockopt", [inside, IPPROTO_TCP, TCP_NODELAY, p.words(1), 4], { fail: "ignore" }); // not on a Unix socket
+  const up = direction(p, client, inside), down = direction(p, inside, client);
   shuttle(p, { client, inside, up, down, reset });
 
   // A connection that broke on one side breaks on the other: close with linger 0 sends RST.
@@ -69,9 +67,8 @@ function connect(p: Program, { inside, names, hold, reset, guarded }: Connecting
     for (const name of names) {
       const { family, address, length } = name;
       const absent = p.label("absent"), wait = p.label("wait");
-      p.sys("socket", [family, SOCK.STREAM | SOCK.CLOEXEC, 0], { into: inside, fail: reset });
-      // One that nobody answers must not outlive the monitor. On a Unix socket there is nothing to wait for.
-      p.if([family, "!=", AF.UNIX], () => p.sys("fcntl", [inside, F.SETFL, O.NONBLOCK]));
+      // Not to wait in connect(2): one that nobody answers must not outlive the monitor.
+      p.sys("socket", [family, SOCK.STREAM | SOCK.NONBLOCK | SOCK.CLOEXEC, 0], { into: inside, fail: reset });
       connectTo(p, inside, { name, guarded, fail: wait });
       p.goto(connected);
       p.place(wait);
@@ -101,19 +98,33 @@ function waitConnected(p: Program, socket: Slot, reset: Label): void {
 interface Direction {
   from: Slot;
   to: Slot;
+  buffer: Address;
+  /** Made when what comes has filled the buffer. */
   pipe: Pipe;
-  /** What to move at once: 64 KiB, and more once that much has come at once. */
+  /** What to move at once: {@link SMALL} by the buffer, {@link CHUNK} and then {@link LARGE} by the pipe. */
   chunk: Slot;
-  /** Bytes in the pipe. */
+  /** Bytes in the buffer or the pipe. */
   held: Slot;
+  /** Where they begin, when they are in the buffer. */
+  at: Slot;
+  /** 1 when the last that came filled the chunk. */
+  full: Slot;
   /** 1 when the sender has ended. */
   ended: Slot;
 }
 
-function direction(p: Program, from: Slot, to: Slot, reset: Label): Direction {
-  const ends = pipeSlots(p);
-  pipe(p, ends, "make a pipe for a connection", { flags: O.NONBLOCK, fail: reset });
-  return { from, to, pipe: ends, chunk: p.slot(CHUNK), held: p.slot(), ended: p.slot() };
+function direction(p: Program, from: Slot, to: Slot): Direction {
+  return {
+    from,
+    to,
+    buffer: p.buffer(SMALL),
+    pipe: pipeSlots(p),
+    chunk: p.slot(SMALL),
+    held: p.slot(),
+    at: p.slot(),
+    full: p.slot(),
+    ended: p.slot(),
+  };
 }
 
 interface Shuttle {
@@ -125,9 +136,13 @@ interface Shuttle {
 }
 
 function shuttle(p: Program, { client, inside, up, down, reset }: Shuttle): void {
-  const polled = p.words(0, 0, BigInt(ALIVE)), draining = p.slot(), patience = p.words(0, 0);
-  const n = p.slot(), both = p.slot();
+  // Most clients have spoken already: the first turn does not ask.
+  const polled = p.words(BigInt(POLL.IN) << 48n, 0, BigInt(ALIVE)),
+    draining = p.slot(),
+    patience = p.words(0, 0);
+  const n = p.slot();
   const end = p.label("end"), monitorGone = p.label("monitor is gone"), move = p.label("move");
+  p.goto(move);
   p.loop((_, again) => {
     want(p, polled.cell(0), client, { read: up, write: down });
     want(p, polled.cell(8), inside, { read: down, write: up });
@@ -143,13 +158,13 @@ function shuttle(p: Program, { client, inside, up, down, reset }: Shuttle): void
     p.place(monitorGone);
     p.set(draining, 1); // what is on its way still arrives
     p.place(move);
-    carryOne(p, up, reset);
-    carryOne(p, down, reset);
+    carryReady(p, up, { back: down, polled, other: polled.plus(8), reset });
+    carryReady(p, down, { back: up, polled: polled.plus(8), other: polled, reset });
     p.when([down.ended, "==", 0], again);
     p.when([down.held, "!=", 0], again);
     p.when([draining, "!=", 0], end); // nobody is left inside to read
-    p.add(both, up.ended, up.held);
-    p.when([both, "==", 1], end);
+    p.when([up.ended, "==", 0], again);
+    p.when([up.held, "==", 0], end);
   });
   p.place(end);
   p.exit(0);
@@ -175,32 +190,65 @@ function want(
   p.if([events, "==", 0], () => p.set(entry, 0xffffffff), () => p.add(entry, events, socket));
 }
 
-/** Fills the pipe from one socket and empties it into the other, as far as that goes without waiting. */
-function carryOne(p: Program, d: Direction, reset: Label): void {
+/** Carries in a direction for which the sender, or the receiver while something is held, has been reported. */
+function carryReady(
+  p: Program,
+  d: Direction,
+  { back, polled, other, reset }: { back: Direction; polled: Address; other: Address; reset: Label },
+): void {
+  const reported = p.slot(), quiet = p.label("quiet");
+  p.field(reported, polled.plus(6), 16);
+  p.if([d.held, "!=", 0], () => p.field(reported, other.plus(6), 16));
+  p.when([reported, "==", 0], quiet);
+  carryOne(p, d, { back, reset });
+  p.place(quiet);
+}
+
+/** Takes from one socket and gives to the other, as far as that goes without waiting. */
+function carryOne(p: Program, d: Direction, { back, reset }: { back: Direction; reset: Label }): void {
   const n = p.slot(), flags = SPLICE.MOVE | SPLICE.NONBLOCK;
-  const notRead = p.label(), read = p.label(), notWritten = p.label(), done = p.label();
-  p.when([d.held, "!=", 0], read);
+  const failed = p.label("failed"), write = p.label("write"), done = p.label();
+  p.when([d.held, "!=", 0], write);
   p.when([d.ended, "!=", 0], done);
-  p.sys("splice", [d.from, 0, d.pipe.write, 0, d.chunk, flags], { into: n, fail: notRead });
+  p.if([d.chunk, "==", SMALL], () => {
+    p.sys("read", [d.from, d.buffer, SMALL], { into: n, fail: failed });
+    p.set(d.at, d.buffer);
+  }, () => p.sys("splice", [d.from, 0, d.pipe.write, 0, d.chunk, flags], { into: n, fail: failed }));
   p.set(d.held, n);
-  p.if([n, "==", CHUNK], () =>
-    p.if([d.chunk, "==", CHUNK], () => {
-      p.set(d.chunk, LARGE);
-      // A refusal (this user has many large pipes: pipe(7)) costs speed alone.
-      p.sys("fcntl", [d.pipe.write, F.SETPIPE_SZ, LARGE], { fail: "ignore" });
-    }));
-  p.when([n, "!=", 0], read);
+  p.set(d.full, 0);
+  p.if([n, "==", d.chunk], () => p.set(d.full, 1));
+  p.when([n, "!=", 0], write);
   p.set(d.ended, 1);
-  p.sys("shutdown", [d.to, 1], { fail: "ignore" }); // SHUT_WR: the other side may still answer
+  const answer = p.label("the other may still answer");
+  p.when([back.ended, "==", 0], answer);
+  p.when([back.held, "==", 0], done); // both have ended: to close is enough
+  p.place(answer);
+  p.sys("shutdown", [d.to, 1], { fail: "ignore" }); // SHUT_WR
   p.goto(done);
-  p.place(notRead);
-  p.when([p.errno, "!=", E.AGAIN], reset);
-  p.goto(done);
-  p.place(read);
-  p.sys("splice", [d.pipe.read, 0, d.to, 0, d.held, flags], { into: n, fail: notWritten });
+  p.place(write);
+  p.if([d.chunk, "==", SMALL], () => {
+    p.sys("write", [d.to, d.at, d.held], { into: n, fail: failed });
+    p.add(d.at, d.at, n);
+  }, () => p.sys("splice", [d.pipe.read, 0, d.to, 0, d.held, flags], { into: n, fail: failed }));
   p.sub(d.held, d.held, n);
+  p.when([d.held, "!=", 0], done);
+  p.if([d.full, "!=", 0], () => widen(p, d));
   p.goto(done);
-  p.place(notWritten);
+  p.place(failed);
   p.when([p.errno, "!=", E.AGAIN], reset);
+  p.place(done);
+}
+
+/** What came filled the chunk and nothing of it is held: more may come. A refusal (pipe(7)) costs speed alone. */
+function widen(p: Program, d: Direction): void {
+  const small = p.label("small"), done = p.label();
+  p.when([d.chunk, "==", SMALL], small);
+  p.when([d.chunk, "==", LARGE], done);
+  p.sys("fcntl", [d.pipe.write, F.SETPIPE_SZ, LARGE], { fail: done });
+  p.set(d.chunk, LARGE);
+  p.goto(done);
+  p.place(small);
+  pipe(p, d.pipe, "make a pipe for a connection", { flags: O.NONBLOCK, fail: done });
+  p.set(d.chunk, CHUNK);
   p.place(done);
 }
