@@ -30,6 +30,10 @@ slirp4netns            another
 socat                  what portwrap is compared with
 tmux                   a door that portwrap closes
 screen                 another
+slurmctld              a batch system, whose commands are used from inside portwrap
+slurmd                 its node
+slurm-client           its commands
+munge                  how they authenticate
 chromium               a browser that opens JupyterLab
 chromium-driver        what leads it
 '

@@ -31,6 +31,11 @@ export interface NetworkPlan {
 
 /** SCM_MAX_FD: so many descriptors go through a socket at once. */
 const MOST_LISTENERS = 253;
+/**
+ * Where 127.0.0.1 is the only IPv4 address, getaddrinfo(3) takes AI_ADDRCONFIG to say that there is no IPv4 at all, and
+ * finds neither localhost nor 127.0.0.1 itself: Slurm's commands, among others, ask that way. This one counts.
+ */
+const COUNTED = "127.0.0.2";
 
 export function planNetwork(spec: Spec, facts: NetworkFacts): NetworkPlan {
   const { mode, allow } = spec.network;
@@ -58,12 +63,14 @@ export function planNetwork(spec: Spec, facts: NetworkFacts): NetworkPlan {
     });
   }
   const aliases = [...new Set(listeners.map(({ address }) => address))].filter((a) => !isLoopback(a));
+  const serves = listeners.length > 0 || showsWhole(spec);
+  if (serves && !helper && aliases.every((address) => address.includes(":"))) aliases.push(COUNTED);
   const resolv = helper ? resolvConf(helper, facts) : [];
   const uplink = helper && resolv.length > 0
     ? { ...helper, argv: [...helper.argv, ...helper.resolverArgs] }
     : helper;
   return {
-    ...((helper || listeners.length > 0) && {
+    ...((helper || aliases.length > 0) && {
       outbound: { aliases: aliases.map(addressBytes), listeners, ...(uplink && { helper: uplink }) },
     }),
     files: [...hostsFile(spec, names, facts), ...resolv],
@@ -106,10 +113,14 @@ function connectable(address: string, text: string): string {
   return formatAddress(Uint8Array.from(bytes));
 }
 
+/** The root is the host's; another directory as the root has what its owner put there. */
+function showsWhole(spec: Spec): boolean {
+  return spec.mounts.some((mount) => mount.dest === "/" && mount.source === "/");
+}
+
 /** The host's own /etc/hosts with the allowed names, and the machine's name as the loopback, where servers bind to it. */
 function hostsFile(spec: Spec, names: Map<string, string[]>, facts: NetworkFacts): NetworkPlan["files"] {
-  // Another directory as the root has what its owner put there.
-  const whole = spec.mounts.some((mount) => mount.dest === "/" && mount.source === "/");
+  const whole = showsWhole(spec);
   if (names.size === 0 && !whole) return [];
   const taken = new Set([...names.keys(), spec.hostname].map((name) => name.toLowerCase()));
   const lines = [...names].flatMap(([name, addresses]) => addresses.map((address) => `${address} ${name}`));

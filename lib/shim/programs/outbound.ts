@@ -152,9 +152,10 @@ function quiet(p: Program, verbose: boolean): void {
 
 /** With init's first privileges: addresses, listeners (ports below 1024 too), and their way out. */
 export function offerListeners({ p, plan, network }: Shared): void {
-  if (!plan.outbound || plan.outbound.listeners.length === 0) return;
+  if (!plan.outbound) return;
   const { aliases, listeners } = plan.outbound;
   if (aliases.length > 0) addAddresses(p, aliases);
+  if (listeners.length === 0) return;
   const one = p.words(1), fds = listeners.map(() => p.slot());
   listeners.forEach(({ address, port }, i) => {
     const [family, bytes] = socketAddress(address, port);
