@@ -83,7 +83,9 @@ for (const document of DOCUMENTS) {
       if (block.info !== "sh") continue;
       const where = `${document}:${block.line}`;
       const script = `exec 2>&1\n${block.text}`;
-      const { code, stdout } = await run(asUserArgv(["sh", "-euc", script]), { cwd: work, env });
+      // nbgrader on a busy machine.
+      const options = { cwd: work, env, deadline: 300_000 };
+      const { code, stdout } = await run(asUserArgv(["sh", "-euc", script]), options);
       assert.equal(code, 0, `${where}\n${stdout}`);
       const next = all[index + 1];
       const wanted = next?.info === "output" ? next.text : "";
