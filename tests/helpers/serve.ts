@@ -50,13 +50,19 @@ export async function startServe(config: string, ...args: string[]): Promise<Dae
       const addresses = [...said.matchAll(/^cordon: listening on (\S+)\n/gm)].map(([, address]) => address!);
       if (addresses.length === wanted) listening.resolve(addresses);
     }
+    await child.status;
     listening.reject(new Error(`cordon serve ended: ${said}`));
   })();
   const addresses = await listening.promise;
   let stopped: Promise<Deno.CommandStatus> | undefined;
   const stop = () =>
     stopped ??= (async () => {
-      child.kill("SIGTERM");
+      try {
+        child.kill("SIGTERM");
+      } catch (error) {
+        // It has ended already.
+        if (!(error instanceof TypeError)) throw error;
+      }
       await read;
       return await child.status;
     })();
