@@ -27,9 +27,9 @@ CORDON = "cordon"
 # The status of `cordon run` when it is cordon itself that failed.
 FAILED = 125
 
-# How an interrupt ends what runs: a signal, and the seconds until the next. `cordon run` passes two on to the container
+# How an interrupt ends what runs: a signal, and the seconds until the next. `cordon run` passes two on to a container
 # and removes it at the third, which takes an engine a while.
-ENDING = ((signal.SIGINT, 2), (signal.SIGTERM, 2), (signal.SIGTERM, 10), (signal.SIGKILL, None))
+ENDING = ((signal.SIGINT, 2), (signal.SIGTERM, 2), (signal.SIGHUP, 30), (signal.SIGKILL, None))
 
 
 @magics_class

@@ -118,7 +118,7 @@ for (const [name, needs, open] of PLACES) {
   }, async () => {
     await using place = await open();
     const time = mark();
-    const stubborn = `trap '' INT TERM HUP; echo running; while :; do sleep ${time}; done`;
+    const stubborn = `trap '' INT TERM; echo running; while :; do sleep ${time}; done`;
     const { output, status } = await place.play("interrupt", [
       `%docker ${place.image}`,
       `for _ in range(3):\n    !${stubborn}`,
