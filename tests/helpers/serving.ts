@@ -1,4 +1,5 @@
 /** A `cordon serve` of the tests' own, as the ordinary user unless `user` says otherwise. */
+import { createHash } from "node:crypto";
 import { cordonArgv, type CordonOptions, tmp } from "./binary.ts";
 import { baseEnv } from "./run.ts";
 import { ordinaryHome, ordinaryTmp } from "./user.ts";
@@ -107,8 +108,19 @@ export async function serving(options: ServingOptions = {}): Promise<Serving> {
       const response = await request("/execute", { method: "POST", json: { cmd, args } });
       return { status: response.status, headers: response.headers, body: await response.json() };
     },
-    [Symbol.asyncDispose]: async () => void await stop(),
+    async [Symbol.asyncDispose]() {
+      const end = stop();
+      // What a test left running is not waited for.
+      const again = setInterval(() => kill("SIGTERM"), 200);
+      await end;
+      clearInterval(again);
+    },
   };
+}
+
+/** A token as the configuration has it. */
+export function hashed(token: string): string {
+  return `sha256:${createHash("sha256").update(token).digest("hex")}`;
 }
 
 /** Waits until it is so, 30 s at most. */
