@@ -28,6 +28,11 @@ iproute2               network namespaces
 passt                  pasta, an uplink for a closed network
 slirp4netns            another
 socat                  what portwrap is compared with
+systemd                systemd-analyze: the unit of packaging/
+nginx-light            the proxies of packaging/ before cordon serve
+apache2-bin            another
+caddy                  another
+openssl                a certificate for them
 tmux                   a door that portwrap closes
 screen                 another
 slurmctld              a batch system, whose commands are used from inside portwrap

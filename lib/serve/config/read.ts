@@ -128,6 +128,7 @@ function toConfig(file: ConfigFile, path: string): ServeConfig {
   return {
     path,
     listen: file.listen,
+    socketMode: file.socket_mode,
     hosts: file.hosts,
     origins: file.origins,
     ...(tls && { tls }),

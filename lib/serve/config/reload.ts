@@ -6,6 +6,7 @@ import type { ServeConfig } from "./types.ts";
 /** What the server set itself up with: a change of it takes a start. By the name of its key in the file. */
 const FIXED: readonly { key: string; of: (config: ServeConfig) => unknown }[] = [
   { key: "listen", of: ({ listen }) => listen },
+  { key: "socket_mode", of: ({ socketMode }) => socketMode },
   { key: "tls", of: ({ tls }) => tls },
   { key: "auth", of: ({ auth }) => auth },
   { key: "tokens", of: ({ tokens }) => tokens },

@@ -159,6 +159,10 @@ export function fileSchema(directory: string) {
       (value) => typeof value === "string" ? [value] : value,
       z.array(listenAddress).min(1, "Wanted at least one address"),
     ).default([{ hostname: "127.0.0.1", port: 8377 }]),
+    socket_mode: reads(
+      'the mode of a file, such as "0660"',
+      (value) => typeof value === "string" && /^0?[0-7]{3}$/.test(value) ? parseInt(value, 8) : undefined,
+    ).default(0o600),
     hosts: z.array(hostName).default([]),
     origins: z.array(origin).default([]),
     tls: z.strictObject({ certificate: file, key: file }).optional(),

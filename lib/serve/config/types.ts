@@ -12,6 +12,8 @@ export interface ServeConfig {
   /** The file it was read from; absent when there is none. */
   path?: string;
   listen: ListenAddress[];
+  /** Mode of the Unix sockets among them. */
+  socketMode: number;
   /** Names that a Host header may hold beside the addresses that are listened on: those of the proxy in front. */
   hosts: string[];
   /** Origins of pages that may call it besides its own: `https://hub.example.org`. */

@@ -24,6 +24,7 @@ Deno.test("the least configuration has a default for everything", () => {
   assert.deepEqual(rest, {
     path: PATH,
     listen: [{ hostname: "127.0.0.1", port: 8377 }],
+    socketMode: 0o600,
     hosts: [],
     origins: [],
     auth: true,
@@ -45,6 +46,7 @@ Deno.test("everything that can be said", () => {
 listen = ["0.0.0.0:443", "[::1]:8377", "unix:/run/cordon/serve.sock", "*:80"]
 hosts = ["Class.example.org"]
 origins = ["https://hub.example.org:443"]
+socket_mode = "0660"
 tls = { certificate = "tls/cert.pem", key = "/etc/ssl/key.pem" }
 tokens = "secret/tokens"
 engine = "docker"
@@ -82,6 +84,7 @@ tokens = ["sha256:${hash}"]
     { unix: "/run/cordon/serve.sock" },
     { hostname: "0.0.0.0", port: 80 },
   ]);
+  assert.equal(config.socketMode, 0o660);
   assert.deepEqual([config.hosts, config.origins], [["class.example.org"], ["https://hub.example.org"]]);
   assert.deepEqual(config.tls, { certificate: "/etc/cordon/tls/cert.pem", key: "/etc/ssl/key.pem" });
   assert.equal(config.tokens, "/etc/cordon/secret/tokens");
@@ -117,6 +120,7 @@ const WRONG: [name: string, text: string, says: RegExp][] = [
   ["a port", 'listen = "localhost:65536"\n' + POLICY, /listen\.0: Wanted HOST:PORT/],
   ["a relative socket", 'listen = "unix:x"\n' + POLICY, /listen\.0: Wanted HOST:PORT/],
   ["a long socket", `listen = "unix:/${"x".repeat(120)}"\n` + POLICY, /listen\.0: Wanted/],
+  ["a mode", "socket_mode = 666\n" + POLICY, /socket_mode: Wanted the mode of a file/],
   ["half of TLS", 'tls = { certificate = "x" }\n' + POLICY, /tls\.key: Wanted an absolute path, not nothing/],
   ["a time", 'retention = "forever"\n' + POLICY, /retention: Wanted a time/],
   ["a negative time", "retention = -1\n" + POLICY, /retention: Wanted a time/],
