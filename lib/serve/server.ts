@@ -50,6 +50,7 @@ export async function startServer(
   const front = await openFront({
     listen: config.listen,
     tls: config.tls,
+    socketMode: config.socketMode,
     connections: config.connections,
     hosts: config.hosts,
     origins: config.origins,

@@ -124,13 +124,17 @@ function start(argv: readonly string[], { cwd, home }: { cwd: string; home: stri
   }).spawn();
   let said = "", ended = false;
   const waiting = new Set<() => void>();
+  // Apache closes its stderr and lives on.
+  const status = child.status.then((status) => {
+    ended = true;
+    for (const look of waiting) look();
+    return status;
+  });
   const read = (async () => {
     for await (const text of child.stderr.pipeThrough(new TextDecoderStream())) {
       said += text;
       for (const look of waiting) look();
     }
-    ended = true;
-    for (const look of waiting) look();
   })();
   const logged = (pattern: RegExp) =>
     new Promise<void>((resolve, reject) => {
@@ -143,10 +147,12 @@ function start(argv: readonly string[], { cwd, home }: { cwd: string; home: stri
     });
   return {
     logged,
+    /** What it said, once it has ended. */
+    ended: () => ended ? said : undefined,
     async [Symbol.asyncDispose]() {
       if (!ended) child.kill("SIGTERM");
+      await status;
       await read;
-      await child.status;
     },
   };
 }
@@ -198,7 +204,7 @@ const PROXIES: Record<string, Proxy> = {
         .map((name) => `LoadModule ${name}_module /usr/lib/apache2/modules/mod_${name}.so\n`);
       const port = /<VirtualHost \*:(\d+)>/.exec(Deno.readTextFileSync(site))![1];
       const main = modules.join("") + `ServerRoot ${directory}\nServerName localhost\nPidFile apache.pid\n` +
-        `ErrorLog /dev/stderr\nDefaultRuntimeDir ${directory}\nListen 127.0.0.1:${port}\nInclude ${site}\n`;
+        `ErrorLog error.log\nDefaultRuntimeDir ${directory}\nListen 127.0.0.1:${port}\nInclude ${site}\n`;
       Deno.writeTextFileSync(`${directory}/main.conf`, main);
       return ["apache2", "-DFOREGROUND", "-f", `${directory}/main.conf`];
     },
@@ -218,8 +224,9 @@ function freePort(): number {
 }
 
 /** Waits until something answers there: proxies do not say when they listen. */
-async function answers(port: number): Promise<void> {
+async function answers(port: number, ended: () => string | undefined): Promise<void> {
   for (;;) {
+    assert.equal(ended(), undefined, "the proxy ended");
     try {
       (await Deno.connect({ hostname: "127.0.0.1", port })).close();
       return;
@@ -252,8 +259,8 @@ for (const [name, proxy] of Object.entries(PROXIES)) {
       const home = { cwd: directory, home: directory };
       const checked = await run(asUserArgv(proxy.check(argv)), { cwd: directory, env: { HOME: directory } });
       assert.equal(checked.code, 0, checked.stderr);
-      await using _proxy = start(asUserArgv(argv), home);
-      await answers(port);
+      await using proxied = start(asUserArgv(argv), home);
+      await answers(port, () => proxied.ended());
 
       const curl = (path: string, ...more: string[]) => [
         ...["curl", "-sS", "--cacert", cert, "--resolve", `${NAME}:${port}:127.0.0.1`],
