@@ -135,20 +135,13 @@ class Cordon(Magics):
     def getoutput(self, command, split=True, depth=0):
         """Stands in for get_ipython().getoutput: stdout and stderr as they came."""
         pieces = []
-        status = self.run(
-            ["--quiet", *self.arguments],
-            self.shell.var_expand(command, depth=depth + 1),
-            lambda stream, text: pieces.append((stream, text)),
-        )
-        # Why nothing ran is for a person to read.
-        told = [sys.stdout] if status == FAILED else [sys.stdout, sys.stderr]
-        screen = Screen(self.shown)
-        for stream, text in pieces:
-            if stream not in told:
-                screen.show(stream, text)
-        screen.close()
+        expanded = self.shell.var_expand(command, depth=depth + 1)
+        status = self.run(["--quiet", *self.arguments], expanded, lambda *piece: pieces.append(piece))
+        if status == FAILED:  # why nothing ran is for a person to read
+            print(red("".join(text for stream, text in pieces if stream is sys.stderr)), end="", file=sys.stderr)
+            pieces = [piece for piece in pieces if piece[0] is not sys.stderr]
         self.check(command, status)
-        output = "".join(text for stream, text in pieces if stream in told)
+        output = "".join(text for _, text in pieces)
         return SList(output.splitlines()) if split else LSString(output)
 
     def check(self, command, status):
