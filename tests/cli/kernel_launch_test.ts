@@ -27,7 +27,11 @@ const WORKING: Routes = {
 };
 
 /** How it failed, once the engine was asked for this many removals. */
-async function launch(person: Person, routes: Routes, removals: number) {
+async function launch(
+  person: Person,
+  routes: Routes,
+  { removals, more = [] }: { removals: number; more?: string[] },
+) {
   await using fake = new FakeEngine({ ...WORKING, ...routes });
   const { path } = fake.endpoint;
   Deno.chmodSync(path.slice(0, path.lastIndexOf("/")), 0o755);
@@ -35,7 +39,7 @@ async function launch(person: Person, routes: Routes, removals: number) {
   const home = person.dir(), runtime = person.dir();
   await person.sh(`printf %s '${connection()}' >c.json`, home);
   const result = `${home}/result.json`;
-  const args = ["kernel", "launch", "--host", `unix://${path}`, "--image", "i", "--result", result];
+  const args = ["kernel", "launch", "--host", `unix://${path}`, "--image", "i", "--result", result, ...more];
   const done = await person.cordon(
     [...args, "-f", `${home}/c.json`, "--", "python3", "-f", `${home}/c.json`],
     {
@@ -54,7 +58,7 @@ async function launch(person: Person, routes: Routes, removals: number) {
 }
 
 everyone("kernel launch: an engine that cannot start the container", async (person) => {
-  const { said, versions } = await launch(person, {}, 1);
+  const { said, versions } = await launch(person, {}, { removals: 1 });
   assert.match(said, /^cordon: Cannot start container c{12}\nno such user\n/);
   assert.deepEqual([...versions].filter(Boolean), ["1.44"]); // what it wants at least
 });
@@ -62,12 +66,12 @@ everyone("kernel launch: an engine that cannot start the container", async (pers
 everyone("kernel launch: an engine that cannot make the container", async (person) => {
   const refused = await launch(person, {
     "POST /containers/create": (call) => call.json(400, { message: "bad parameter" }),
-  }, 0);
+  }, { removals: 0 });
   assert.match(refused.said, /^cordon: Cannot create a container from image i\n.*bad parameter/);
 });
 
 everyone("kernel launch: an engine that hangs up may have made it all the same", async (person) => {
-  const { said } = await launch(person, { "POST /containers/create": () => {} }, 1);
+  const { said } = await launch(person, { "POST /containers/create": () => {} }, { removals: 1 });
   assert.match(said, /^cordon: Cannot create a container from image i\nThe engine closed the connection/);
 });
 
@@ -76,6 +80,38 @@ everyone("kernel launch: an engine that cannot remove either is asked again", as
   const { said } = await launch(person, {
     "DELETE /containers/*": (call) =>
       asked++ === 0 ? call.json(500, { message: "driver failed" }) : empty(204)(call),
-  }, 2);
+  }, { removals: 2 });
   assert.match(said, /^cordon: Cannot start container /);
+});
+
+const dropped = (host: Record<string, unknown>, warnings: string[] = []): Routes => ({
+  "POST /containers/create": (call) => call.json(201, { Id: "c".repeat(64), Warnings: warnings }),
+  "GET /containers/*/json": (call) => call.json(200, { HostConfig: host }),
+});
+
+everyone("kernel launch: an engine that passes over what was asked for", async (person) => {
+  const pids = "Your kernel does not support PIDs limit capabilities. PIDs limit discarded.";
+  const cases: [string[], Routes, RegExp][] = [
+    [
+      ["--memory", "1G"],
+      dropped({ Memory: 0 }),
+      /^cordon: the engine does not enforce .*\n--memory has no effect/,
+    ],
+    [
+      ["--pids", "9"],
+      dropped({ PidsLimit: 74 }, [pids]),
+      /^cordon: the engine does not enforce .*\nYour kernel/,
+    ],
+    [
+      ["--gpus", "all"],
+      dropped({}),
+      /^cordon: the engine does not give its containers GPUs\ndocker has passed/,
+    ],
+    // What was not asked for may be dropped: it goes on to the start, which fails here.
+    [["--memory", "1G"], dropped({ Memory: 2 ** 30 }, [pids]), /^cordon: Cannot start container/],
+  ];
+  for (const [more, routes, expected] of cases) {
+    const { said } = await launch(person, routes, { removals: 1, more });
+    assert.match(said, expected);
+  }
 });

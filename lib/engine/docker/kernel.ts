@@ -80,7 +80,7 @@ export async function execContainerKernel(
   const body = await kernelConfig(engine, kernel, host);
   const { Id: id, Warnings } = await create(engine, body, kernel);
   try {
-    await refuseDroppedLimits(engine, kernel, { id, warnings: Warnings ?? [] });
+    await refuseDropped(engine, kernel, { id, warnings: Warnings ?? [] });
     const { fd, early } = await attachAndStart(engine, id);
     const result = kernel.result
       ? ["--result", placeOf(kernel.result), "--limits", JSON.stringify(enforcedLimits(kernel.limits))]
@@ -204,29 +204,34 @@ function writeFiles(
   Deno.writeFileSync(`${directory}/init`, writeImage(program), { createNew: true, mode: 0o555 });
 }
 
-/** An engine may leave out a limit with a warning, or without a word. Isolation never degrades silently. */
-async function refuseDroppedLimits(
+/** An engine may leave out what was asked with a warning, or without a word. Isolation never degrades silently. */
+async function refuseDropped(
   engine: Engine,
-  { limits }: ContainerKernel,
+  { limits, gpus }: ContainerKernel,
   { id, warnings }: { id: string; warnings: string[] },
 ): Promise<void> {
-  const asked = { memory: limits.memoryBytes, pids: limits.pids, cpus: limits.cpus };
-  if (Object.values(asked).every((limit) => limit === undefined)) return;
-  const warned = warnings.find((warning) =>
-    /(limit|memory|pids|cpu).*(discard|not|unsupported)/i.test(warning) && !/swap/i.test(warning)
-  );
+  const asked = Object.entries({ memory: limits.memoryBytes, pids: limits.pids, cpus: limits.cpus })
+    .filter(([, limit]) => limit !== undefined).map(([name]) => name);
+  if (asked.length === 0 && gpus === undefined) return;
   const { HostConfig } = await inspectContainer(engine, id);
+  // Podman's interface for Docker's clients passes requests for devices over.
+  if (gpus !== undefined && !Array.isArray(HostConfig["DeviceRequests"])) {
+    throw new CordonError("the engine does not give its containers GPUs", {
+      why: `${engine.name} has passed over what --gpus asked for`,
+    });
+  }
   // What Podman made of NanoCpus stands in the quota.
-  const held = {
+  const held: Record<string, unknown> = {
     memory: HostConfig["Memory"],
     pids: HostConfig["PidsLimit"],
     cpus: HostConfig["NanoCpus"] || HostConfig["CpuQuota"],
   };
-  const dropped = Object.entries(asked).find(([name, limit]) =>
-    limit !== undefined && !held[name as keyof typeof held]
-  );
-  if (!warned && !dropped) return;
-  throw new CordonError("the engine does not enforce a limit that was asked for", {
-    why: warned ?? `--${dropped?.[0]} has no effect there (a rootless engine needs cgroup v2 for it)`,
-  });
+  for (const name of asked) {
+    const about = new RegExp(`${name.replace(/s$/, "")}.*(discard|not|unsupported)`, "i");
+    const warned = warnings.find((warning) => about.test(warning) && !/swap/i.test(warning));
+    if (warned === undefined && held[name]) continue;
+    throw new CordonError("the engine does not enforce a limit that was asked for", {
+      why: warned ?? `--${name} has no effect there (a rootless engine needs cgroup v2 for it)`,
+    });
+  }
 }
