@@ -83,6 +83,8 @@ async function handle(
   if (response.status >= 400) {
     log("info", "answered", { ...named, route: incoming.route, status: response.status });
   }
+  // The runtime's own answer to a WebSocket: its headers cannot be changed.
+  if (response.status === 101) return response;
   for (const [name, value] of Object.entries(COMMON_HEADERS)) {
     if (!response.headers.has(name)) response.headers.set(name, value);
   }

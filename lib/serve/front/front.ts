@@ -17,8 +17,6 @@ import { openTunnels } from "./websocket.ts";
 export interface FrontOptions extends Names, SocketOptions {
   listen: readonly ListenAddress[];
   connections?: Partial<Connections> | undefined;
-  /** Where to make the private directory for WebSockets; the system's for temporary files when absent. */
-  directory?: string | undefined;
   log: Log;
 }
 

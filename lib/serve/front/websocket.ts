@@ -2,6 +2,7 @@
  * WebSockets: the runtime's own server speaks their protocol (`Deno.upgradeWebSocket` takes none but its requests), on
  * a Unix socket that only this process can reach. A front has checked the request and carries the bytes.
  */
+import { privateName, privateParents, removeTree } from "../../jupyter/leftovers.ts";
 import type { Handler, Log, RequestInfo } from "./handler.ts";
 import type { Head } from "./head.ts";
 import type { Connection } from "./connection.ts";
@@ -25,23 +26,30 @@ interface Runtime {
   server: Deno.HttpServer;
 }
 
-/** @param directory for the private directory of the socket; the system's for temporary files when absent */
-export function openTunnels(
-  handler: Handler,
-  { directory, log }: { directory?: string | undefined; log: Log },
-): Tunnels {
+export function openTunnels(handler: Handler, { log }: { log: Log }): Tunnels {
   const under = new Map<string, RequestInfo>();
   let runtime: Runtime | undefined;
 
+  /** @throws when no directory takes the socket */
   function start(): Runtime {
-    // 0700, with a name nobody can foresee.
-    const made = Deno.makeTempDirSync({
-      prefix: "cordon-",
-      ...(directory !== undefined && { dir: directory }),
+    const parents = privateParents({
+      XDG_RUNTIME_DIR: Deno.env.get("XDG_RUNTIME_DIR"),
+      TMPDIR: Deno.env.get("TMPDIR"),
     });
-    const path = `${made}/ws`;
-    const server = Deno.serve({ path, onListen() {} }, (request) => answer(request));
-    return { path, directory: made, server };
+    let failed: unknown;
+    for (const parent of parents) {
+      // A name that nobody can foresee, and from which a later start knows that its maker is dead.
+      const directory = `${parent}/${privateName()}`;
+      try {
+        Deno.mkdirSync(directory, { mode: 0o700 });
+        const path = `${directory}/ws`;
+        return { path, directory, server: Deno.serve({ path, onListen() {} }, answer) };
+      } catch (error) {
+        failed = error;
+        removeTree(directory);
+      }
+    }
+    throw failed;
   }
 
   async function answer(request: Request): Promise<Response> {
