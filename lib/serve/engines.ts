@@ -48,6 +48,7 @@ export async function openEngines(config: ServeConfig, host: Host, log: Log): Pr
       docker = await openDocker(config, { host, log });
       facts.engines.docker = containersHold(docker.client.facts.enforces);
       facts.apiVersion = docker.client.engine.apiVersion;
+      facts.engineName = docker.client.engine.name;
     } catch (error) {
       if (wanted === "docker" || !(error instanceof CordonError)) throw error;
       notes.push(`no containers: ${error.message}`);

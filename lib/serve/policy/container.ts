@@ -92,7 +92,7 @@ export function containerOf(
       ...(mounts.length > 0 && { Mounts: mounts }),
       Tmpfs: { ...scratch({ readOnly, limits, taken: mounts.map(({ Target }) => Target) }), ...tmpfs },
       LogConfig: { Type: "none" }, // the engine's own copy of the output would fill its disk
-      Ulimits: ulimitsOf(host),
+      ...ulimitsOf(host, facts),
       ...(limits.memoryBytes !== undefined && { Memory: limits.memoryBytes, MemorySwap: limits.memoryBytes }),
       ...(limits.cpus !== undefined && { NanoCpus: Math.round(limits.cpus * NANO) }),
       ...(limits.pids !== undefined && { PidsLimit: limits.pids }),
@@ -126,10 +126,14 @@ function networkOf(asked: unknown, policy: Policy): string {
   return asked === "default" ? "bridge" : String(asked);
 }
 
-/** A core file goes where the host's own settings say, outside of the container. */
-function ulimitsOf(host: Fields): Fields[] {
-  const asked = (host["Ulimits"] ?? []) as Fields[];
-  return [...asked.filter(({ Name }) => Name !== "core"), { Name: "core", Soft: 0, Hard: 0 }];
+/**
+ * A core file goes where the host's own settings say, outside of the container. Podman raises every limit that is not in
+ * a list to its own idea of the most, which fails where it may not: there the shell forbids core files alone.
+ */
+function ulimitsOf(host: Fields, { engineName }: PolicyFacts): { Ulimits?: Fields[] } {
+  const asked = ((host["Ulimits"] ?? []) as Fields[]).filter(({ Name }) => Name !== "core");
+  if (engineName === "podman" && asked.length === 0) return {};
+  return { Ulimits: [...asked, { Name: "core", Soft: 0, Hard: 0 }] };
 }
 
 /** `-v` becomes what `--mount` is: it makes no directories of the host, and has one notation. */

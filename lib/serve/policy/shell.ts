@@ -1,7 +1,8 @@
 /** How the script of a request is run. */
 
-/** Decided inside: nobody outside knows whether an image has bash. */
-const CHOOSE = 'if command -v bash >/dev/null 2>&1; then exec bash -lc "$1"; fi; exec sh -c "$1"';
+/** Decided inside: nobody outside knows whether an image has bash. A core file would be the host's to keep. */
+const CHOOSE =
+  'ulimit -c 0; if command -v bash >/dev/null 2>&1; then exec bash -lc "$1"; fi; exec sh -c "$1"';
 
 /** `Cmd` of a container: `bash -lc` where there is bash, else `sh -c`. */
 export function containerCommand(script: string): string[] {

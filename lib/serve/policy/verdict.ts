@@ -22,6 +22,8 @@ export interface PolicyFacts {
   engines: Partial<Record<EngineName, Enforceable>>;
   /** Of the container engine, such as 1.41. */
   apiVersion?: string;
+  /** Which container engine it is; Docker when absent. */
+  engineName?: "docker" | "podman";
   /** The shell that runs `cmd` in the namespaces engine: /bin/bash where it is, else /bin/sh. */
   shell: string;
   places: Places;
