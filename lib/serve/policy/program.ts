@@ -43,6 +43,12 @@ export function programOf(
       why: "Programs of this machine run without a network",
     });
   }
+  const user = run.config.User;
+  if (user !== undefined && !/^(0|root)(:(0|root))?$/.test(user)) {
+    throw refused("engine", `-u ${quoted(user)}`, {
+      why: "Programs of this machine run as one user, which sees itself as root with -u 0",
+    });
+  }
   const { NanoCpus, Memory, PidsLimit } = host;
   const { limits, dropped, notes } = limitsFor(policy, {
     memory: typeof Memory === "number" ? Memory : undefined,

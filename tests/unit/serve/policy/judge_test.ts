@@ -274,7 +274,11 @@ Deno.test("programs of this machine: mounts by the same rules, and no network", 
   assert.match(refusal("--network bridge host").refused, /run without a network/);
   assert.match(refusal("-v /etc:/x:ro host").refused, /nothing that may be mounted/);
   assert.match(refusal("--shm-size 1m host").refused, /--shm-size/);
-  assert.match(refusal("-u 1234 host").refused, /-u 1234 is not allowed/);
+  assert.match(
+    refusal("-u 1234 host").refused,
+    /-u "1234" is not allowed: programs of this machine run as one user/,
+  );
+  assert.equal(program("-u 0 host").spec.mapRoot, true);
 });
 
 Deno.test("an engine that is not there is said so", () => {
