@@ -1,7 +1,7 @@
 /*
- * Load for a forwarded port. `load serve ADDR PORT` serves: a connection's first byte says what it wants. `load
- * down|up ADDR PORT BYTES` prints MB/s; `load keep|new ADDR PORT COUNT` prints the median of a small request in µs, on one
- * connection and on one connection each; `load ready ADDR PORT` prints ms until the port answers.
+ * Load for a forwarded port. `load serve ADDR PORT [FILE]` serves: a connection's first byte says what it wants; FILE
+ * then holds the time since which it listens. `load down|up ADDR PORT BYTES` prints MB/s; `load keep|new ADDR PORT COUNT` prints the median of a small request in µs, on one
+ * connection and on one connection each; `load ready ADDR PORT FILE` prints ms from that time until the port answers.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -80,6 +80,8 @@ int main(int argc, char **argv) {
     int s = socket(AF_INET, SOCK_STREAM, 0), one = 1;
     setsockopt(s, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
     if (bind(s, (struct sockaddr *)&address, sizeof address) < 0 || listen(s, 1024) < 0) return perror("serve"), 1;
+    FILE *file = argc > 4 ? fopen(argv[4], "w") : 0;
+    if (file) fprintf(file, "%.6f\n", now()), fclose(file);
     signal(SIGCHLD, SIG_IGN);
     for (;;) {
       int c = accept(s, 0, 0);
@@ -98,7 +100,10 @@ int main(int argc, char **argv) {
       if (now() - start > 60) return 1;
       usleep(200);
     }
-    printf("%.3f\n", (now() - start) * 1e3);
+    double end = now(), since = start;
+    FILE *file = argc > 4 ? fopen(argv[4], "r") : 0;
+    if (!file || fscanf(file, "%lf", &since) != 1) return fprintf(stderr, "the server has not said since when"), 1;
+    printf("%.3f\n", (end - since) * 1e3);
   } else if (!strcmp(what, "down") || !strcmp(what, "up")) {
     int fd = dial(what[0]);
     if (fd < 0) return perror("connect"), 1;

@@ -1,6 +1,6 @@
 /**
  * A forwarded port beside its peers: one transfer of 1 GiB each way, small requests on one connection and on one
- * connection each, memory of an idle session, and how soon the port answers once the guest does. Run it by
+ * connection each, memory of an idle session, and how soon the port answers once the guest listens. Run it by
  * `bench/portwrap`.
  */
 import { median } from "./table.ts";
@@ -10,7 +10,7 @@ const ROUNDS = Number(Deno.args[0] ?? 5);
 const GIB = 2 ** 30, REQUESTS = 10_000;
 const GUEST = 8080;
 const work = Deno.makeTempDirSync({ prefix: "cordon-bench-" });
-const load = `${work}/load`;
+const load = `${work}/load`, since = `${work}/since`;
 
 type Measure = "down" | "up" | "keep" | "new" | "MB" | "ready";
 type Figures = Record<Measure, number[]>;
@@ -34,14 +34,14 @@ function sh(script: string): Deno.ChildProcess {
 /** A namespace with the server in it, and a user-mode stack that carries the port in. */
 function stack(port: number, attach: string): Deno.ChildProcess[] {
   return [sh(`
-    unshare -Urn sh -c 'ip link set lo up; ${load} serve 0.0.0.0 ${GUEST} & echo $! >${work}/ns; wait' &
+    unshare -Urn sh -c 'ip link set lo up; ${load} serve 0.0.0.0 ${GUEST} ${since} & echo $! >${work}/ns; wait' &
     while ! [ -s ${work}/ns ]; do sleep 0.05; done; pid=$(cat ${work}/ns); rm ${work}/ns
     ${attach.replaceAll("PORT", String(port))}
     wait`)];
 }
 
 const WAYS: Way[] = [
-  { name: "direct", open: (port) => [spawn(load, "serve", "127.0.0.1", String(port))] },
+  { name: "direct", open: (port) => [spawn(load, "serve", "127.0.0.1", String(port), since)] },
   {
     name: "cordon portwrap",
     open: (port) => [
@@ -57,6 +57,7 @@ const WAYS: Way[] = [
         "serve",
         "127.0.0.1",
         String(GUEST),
+        since,
       ),
     ],
   },
@@ -64,7 +65,7 @@ const WAYS: Way[] = [
     name: "socat",
     needs: "socat",
     open: (port) => [
-      spawn(load, "serve", "127.0.0.1", String(port + 1)),
+      spawn(load, "serve", "127.0.0.1", String(port + 1), since),
       spawn(
         "socat",
         `TCP-LISTEN:${port},bind=127.0.0.1,reuseaddr,fork,nodelay`,
@@ -97,8 +98,8 @@ const WAYS: Way[] = [
   },
 ];
 
-function client(what: string, port: number, count?: number): number {
-  const args = [what, "127.0.0.1", String(port), ...(count === undefined ? [] : [String(count)])];
+function client(what: string, port: number, last: number | string): number {
+  const args = [what, "127.0.0.1", String(port), String(last)];
   const { success, stdout, stderr } = new Deno.Command(load, { args }).outputSync();
   if (!success) throw new Error(`${what}: ${new TextDecoder().decode(stderr)}`);
   return Number(new TextDecoder().decode(stdout));
@@ -161,10 +162,11 @@ const MEASURES: [Measure, string][] = [
 ];
 
 async function measure(way: Way, into: Figures): Promise<void> {
+  Deno.writeTextFileSync(since, "");
   const port = freePort();
   const started = way.open(port);
   try {
-    into.ready.push(client("ready", port));
+    into.ready.push(client("ready", port, since));
     into.MB.push(memory(started));
     into.down.push(client("down", port, GIB));
     into.up.push(client("up", port, GIB));
@@ -214,15 +216,24 @@ async function main(): Promise<void> {
       row.map((cell, i) => i === 0 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!)).join("  "),
     );
   }
-  const of = (name: string, key: Measure) => median(figures.get(name)?.[key] ?? []);
-  const cordon = (key: Measure) => of("cordon portwrap", key);
-  promise("down, of direct", cordon("down") / of("direct", "down"), { least: 0.5 });
-  promise("up, of direct", cordon("up") / of("direct", "up"), { least: 0.5 });
-  promise("down, times slirp4netns", cordon("down") / of("slirp4netns", "down"), { least: 3 });
-  promise("up, times slirp4netns", cordon("up") / of("slirp4netns", "up"), { least: 3 });
-  promise("added to a request, µs", cordon("keep") - of("direct", "keep"), { most: 40 });
-  promise("added to a new connection, µs", cordon("new") - of("direct", "new"), { most: 160 });
-  promise("idle, MB", cordon("MB"), { most: 1 });
+  const of = (name: string, key: Measure) => figures.get(name)?.[key] ?? [];
+  /** Of each round, so that a machine that is busier in one of them weighs on both. */
+  const paired = (key: Measure, name: string, compare: (ours: number, theirs: number) => number) =>
+    median(
+      of("cordon portwrap", key).flatMap((ours, i) => {
+        const theirs = of(name, key)[i];
+        return theirs === undefined ? [] : [compare(ours, theirs)];
+      }),
+    );
+  const ratio = (a: number, b: number) => a / b, difference = (a: number, b: number) => a - b;
+  promise("down, of direct", paired("down", "direct", ratio), { least: 0.5 });
+  promise("up, of direct", paired("up", "direct", ratio), { least: 0.5 });
+  promise("down, times slirp4netns", paired("down", "slirp4netns", ratio), { least: 3 });
+  promise("up, times slirp4netns", paired("up", "slirp4netns", ratio), { least: 3 });
+  promise("added to a request, µs", paired("keep", "direct", difference), { most: 40 });
+  promise("added to a new connection, µs", paired("new", "direct", difference), { most: 160 });
+  promise("ready after the guest, ms", median(of("cordon portwrap", "ready")), { most: 20 });
+  promise("idle, MB", median(of("cordon portwrap", "MB")), { most: 1 });
 }
 
 function promise(what: string, value: number, { least, most }: { least?: number; most?: number }): void {

@@ -35,6 +35,7 @@ caddy                  another
 openssl                a certificate for them
 tmux                   a door that portwrap closes
 screen                 another
+sudo                   JupyterHub's sudospawner
 slurmctld              a batch system, whose commands are used from inside portwrap
 slurmd                 its node
 slurm-client           its commands
@@ -60,6 +61,7 @@ matplotlib==3.10.6
 bash_kernel==0.10.0
 jupyterhub==5.3.0
 batchspawner==1.3.0
+sudospawner==1.0.0
 jupyter-server-proxy==4.4.0
 requests==2.32.4
 '

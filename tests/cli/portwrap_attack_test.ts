@@ -4,8 +4,10 @@
  */
 import assert from "node:assert/strict";
 import { attackProgram, compiler, type Effects, outside, quote, worked } from "./security_attack.ts";
-import { everyone, ok, type Person, userOnly } from "../helpers/everyone.ts";
+import { cordonArgv } from "../helpers/binary.ts";
+import { everyone, ok, type Person, refused, rootOnly, userOnly } from "../helpers/everyone.ts";
 import { type Need, program } from "../helpers/need.ts";
+import { type Outcome, run } from "../helpers/run.ts";
 import { start, until } from "./portwrap_running.ts";
 
 const needs = [compiler, program("python3")];
@@ -13,9 +15,17 @@ const needs = [compiler, program("python3")];
 /** The attacks from inside; `args` are options of portwrap. */
 async function inside(p: Person, attacks: readonly string[], args: readonly string[] = []): Promise<Effects> {
   const whole = ["portwrap", "-p", "0", "-P", "1", ...args, "--", attackProgram(), ...attacks];
-  return Object.fromEntries(
-    ok(await p.cordon(whole)).split("\n").map((line) => line.split(" ") as [string, string]),
-  );
+  const outcome = args.includes("--network") ? await withDevice(p, whole) : await p.cordon(whole);
+  return Object.fromEntries(ok(outcome).split("\n").map((line) => line.split(" ") as [string, string]));
+}
+
+/** Where /dev/net/tun is root's alone, a mount namespace in which it is everybody's, as distributions have it. */
+function withDevice(p: Person, args: readonly string[]): Promise<Outcome> {
+  if (p.name === "root" || (Deno.statSync("/dev/net/tun").mode! & 0o6) === 6) return p.cordon(args);
+  const device = "mount -t tmpfs -o mode=755 none /dev/net; mknod -m 666 /dev/net/tun c 10 200";
+  const argv = cordonArgv(args, { user: "ordinary" });
+  const script = ["sh", "-euc", `${device}; exec "$@"`, "sh"];
+  return run(["unshare", "--mount", "--propagation", "private", ...script, ...argv], { cwd: p.dir() });
 }
 
 /** Listens everywhere a neighbour would look: on the loopback, on every address, and on an abstract socket. */
@@ -151,36 +161,26 @@ for (
     tun,
   ]] as const
 ) {
-  // The device is root's alone on some machines.
-  const body = async (p: Person) => {
-    await withNeighbour(p, async (_, port, name) => {
-      const attacks = [`loopback:${port}`, `abstract_socket:${name}`];
-      worked(await outside(p, attacks));
-      const found = await inside(p, attacks, ["--network", mode]);
-      assert.deepEqual(found, Object.fromEntries(attacks.map((attack) => [attack, "ECONNREFUSED"])));
-    });
-  };
-  const title = `from inside, the host's loopback and abstract sockets are not reached: --network ${mode}`;
-  if (mode === "none" || (Deno.uid() !== 0 && tun.met() === true)) {
-    everyone(title, body, { needs: [...needs, ...wanted] });
-  } else everyoneWhoCan(title, body, [...needs, ...wanted]);
+  everyone(
+    `from inside, the host's loopback and abstract sockets are not reached: --network ${mode}`,
+    async (p) => {
+      await withNeighbour(p, async (_, port, name) => {
+        const attacks = [`loopback:${port}`, `abstract_socket:${name}`];
+        worked(await outside(p, attacks));
+        const found = await inside(p, attacks, ["--network", mode]);
+        assert.deepEqual(found, Object.fromEntries(attacks.map((attack) => [attack, "ECONNREFUSED"])));
+      });
+    },
+    { needs: [...needs, ...wanted] },
+  );
 }
 
-/** As {@link everyone}; the ordinary user is left out where the device is not his. */
-function everyoneWhoCan(title: string, body: (p: Person) => Promise<void>, needs: Need[]): void {
-  everyone(title, async (p) => {
-    if (p.name === "user" && (Deno.statSync("/dev/net/tun").mode! & 0o6) !== 6) {
-      return await refusedForWantOfDevice(p);
-    }
-    await body(p);
-  }, { needs });
-}
-
-async function refusedForWantOfDevice(p: Person): Promise<void> {
-  const { code, stderr } = await p.cordon(["portwrap", "-p", "0", "-P", "1", "--network", "pasta", "true"]);
-  assert.equal(code, 125);
-  assert.match(stderr, /\/dev\/net\/tun cannot be used by this user/);
-}
+rootOnly("an uplink that was asked for by name and cannot be had is an error", async () => {
+  const script = 'mount -t tmpfs -o mode=755 none /dev/net; exec "$@"';
+  const argv = cordonArgv(["portwrap", "-p", "0", "-P", "1", "--network", "pasta", "true"]);
+  const whole = ["unshare", "--mount", "--propagation", "private", "sh", "-euc", script, "sh", ...argv];
+  refused(await run(whole), /--network pasta cannot be had/, /\/dev\/net\/tun cannot be used by this user/);
+}, { needs: [program("pasta")] });
 
 everyone("with an uplink no port of the guest is carried out, and the host port is", async (p) => {
   await using running = await start(p, ["python3", "-c", VICTIM], { args: ["--network", "auto"] });

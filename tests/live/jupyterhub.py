@@ -61,6 +61,9 @@ class LocalBatch(batchspawner.BatchSpawnerRegexStates):
     async def move_certs(self, paths):
         return await LocalProcessSpawner.move_certs(self, paths)
 
+if {sudo!r}:
+    c.JupyterHub.spawner_class = "sudospawner.SudoSpawner"
+    c.SudoSpawner.sudospawner_path = {sudo!r}
 if {batch!r}:
     c.JupyterHub.spawner_class = LocalBatch
     if {singleuser!r}:
@@ -126,7 +129,7 @@ class Hub:
                 environment={"HOME": self.home, "JUPYTER_PREFER_ENV_PATH": "1",
                              "PATH": os.path.dirname(sys.executable) + ":" + os.environ["PATH"]},
                 home=self.home, cmd=o["cmd"], submit=submit, node=o["node"], batch=o["batch"],
-                singleuser=o.get("singleuser", "")))
+                sudo=o.get("sudo", ""), singleuser=o.get("singleuser", "")))
 
     def start(self):
         command = [os.path.dirname(sys.executable) + "/jupyterhub", "-f", f"{self.directory}/jupyterhub_config.py"]

@@ -3,6 +3,7 @@
  * the Hub's proxy, and what another user of the machine can do to it, without portwrap and with it in each wiring.
  */
 import assert from "node:assert/strict";
+import { posix } from "node:path";
 import { executable } from "../helpers/binary.ts";
 import { type Need, program, python, pythonModule, root, test } from "../helpers/need.ts";
 import { run, tmp } from "../helpers/run.ts";
@@ -20,8 +21,15 @@ const proxy: Need = {
     }
   },
 };
-const modules = ["jupyterhub", "batchspawner", "jupyter_server_proxy", "ipykernel", "websocket"];
-const needs = [root, program("node"), program("ip"), proxy, ...modules.map(pythonModule)];
+const modules = [
+  "jupyterhub",
+  "batchspawner",
+  "sudospawner",
+  "jupyter_server_proxy",
+  "ipykernel",
+  "websocket",
+];
+const needs = [root, program("node"), program("ip"), program("sudo"), proxy, ...modules.map(pythonModule)];
 
 interface Session {
   error?: string;
@@ -42,6 +50,8 @@ interface Wiring {
   batch?: boolean;
   /** batchspawner_singleuser_cmd */
   singleuser?: string;
+  /** Through sudospawner, with the program of that name here. */
+  sudo?: string;
   ssl?: boolean;
   hubIp?: string;
   /** The Hub in a network namespace of its own. */
@@ -138,11 +148,25 @@ const WIRINGS: [string, () => Wiring][] = [
     singleuser: `${executable()} portwrap --batchspawner`,
     elsewhere: true,
   })],
+  ["as sudospawner-singleuser", () => ({ sudo: sudospawner() })],
   ["as batchspawner-portwrap in c.Spawner.cmd", () => ({
     batch: true,
     cmd: [installedScript(), "jupyterhub-singleuser"],
   })],
 ];
+
+/** What sudospawner starts is what lies beside it under fixed names. */
+function sudospawner(): string {
+  const directory = tmp(), bin = posix.dirname(python);
+  for (const name of ["sudospawner", "jupyterhub-singleuser"]) {
+    Deno.copyFileSync(`${bin}/${name}`, `${directory}/${name}`);
+  }
+  const wrapper = `#!/bin/sh
+exec ${executable()} portwrap "$(dirname "$0")/jupyterhub-singleuser" "$@"
+`;
+  Deno.writeTextFileSync(`${directory}/sudospawner-singleuser`, wrapper, { mode: 0o755 });
+  return `${directory}/sudospawner`;
+}
 
 function installedScript(): string {
   const directory = tmp();
