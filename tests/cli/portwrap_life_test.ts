@@ -1,10 +1,17 @@
 /** How `cordon portwrap` starts, ends and refuses. */
 import assert from "node:assert/strict";
-import { everyone, userOnly } from "../helpers/everyone.ts";
+import { everyone, rootOnly, userOnly } from "../helpers/everyone.ts";
 import { program } from "../helpers/need.ts";
+import { baseEnv } from "../helpers/run.ts";
+import { asUserArgv } from "../helpers/user.ts";
 import { alive, below, connect, guest, start, until } from "./portwrap_running.ts";
 
 const needs = [program("python3")];
+
+function freePort(): number {
+  using listener = Deno.listen({ port: 0, hostname: "127.0.0.1" });
+  return (listener.addr as Deno.NetAddr).port;
+}
 
 everyone("{host-port} and {guest-port} stand for the ports, and the status is the program's", async (p) => {
   const script = 'echo "$@"; exit 9';
@@ -118,6 +125,58 @@ everyone("a port in use is one clear error, and nothing is started", async (p) =
   assert.match(stderr, new RegExp(`^cordon: cannot listen on 127.0.0.1 port ${port}: EADDRINUSE`));
   assert.deepEqual([...Deno.readDirSync(dir)], []);
 });
+
+rootOnly(
+  "another user can neither take the port between bind and listen, nor listen beside it",
+  async (p) => {
+    // Bound before portwrap is, as far as that can be done beside another: it listens last, or tries to.
+    const thief = `
+import socket, sys
+port = int(sys.argv[1])
+def bound(address, option):
+    s = socket.socket()
+    s.setsockopt(socket.SOL_SOCKET, option, 1)
+    s.bind((address, port))
+    return s
+def attempt(what):
+    try: what()
+    except OSError as error: print(error.errno, flush=True)
+    else: print("taken", flush=True)
+early = bound("127.0.0.1", socket.SO_REUSEADDR)
+print("bound", flush=True)
+sys.stdin.readline()
+attempt(lambda: early.listen(8))
+early.close()
+for address in ("127.0.0.1", "0.0.0.0"):
+    for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT):
+        attempt(lambda: bound(address, option).listen(8))`;
+    const port = freePort(), inUse = "98";
+    const [setpriv, ...args] = asUserArgv(["python3", "-c", thief, String(port)]);
+    const child = new Deno.Command(setpriv!, {
+      args,
+      env: baseEnv("/"),
+      clearEnv: true,
+      cwd: "/",
+      stdin: "piped",
+      stdout: "piped",
+    }).spawn();
+    const lines = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
+    assert.equal((await lines.read()).value, "bound\n");
+    await using running = await start(p, guest("pass"), {
+      bare: true,
+      args: ["-p", String(port), "-P", "8080"],
+    });
+    const writer = child.stdin.getWriter();
+    await writer.write(new TextEncoder().encode("\n"));
+    await writer.close();
+    let said = "";
+    for (let next = await lines.read(); !next.done; next = await lines.read()) said += next.value;
+    await child.status;
+    assert.deepEqual(said.trim().split("\n"), Array(5).fill(inUse));
+    (await connect(running.ports[0]!)).close();
+  },
+  { needs },
+);
 
 userOnly("a port below 1024 without the right is one clear error", async (p) => {
   const { code, stderr } = await p.cordon(["portwrap", "-p", "81", "-P", "1", "true"]);
