@@ -2,6 +2,7 @@
 import { writeStderr } from "../lib/cli/streams.ts";
 import { gatherHost } from "../lib/host/host.ts";
 import { jsonLog } from "../lib/serve/log.ts";
+import { enterScope } from "../lib/serve/scope.ts";
 import { type Daemon, startServer } from "../lib/serve/server.ts";
 import { setUp } from "../lib/serve/setup.ts";
 import type { ServeOptions } from "./serve.options.ts";
@@ -9,6 +10,7 @@ import type { ServeOptions } from "./serve.options.ts";
 export async function run(options: ServeOptions): Promise<number> {
   const host = gatherHost();
   const set = setUp(options, host);
+  if (set.config.engine !== "docker") enterScope(host);
   const { daemon, addresses, notes } = await startServer(set, { host, log: jsonLog(writeStderr) });
   for (const note of notes) writeStderr(`cordon: ${note}\n`);
   if (set.newToken !== undefined) writeStderr(`cordon: the token is ${set.newToken}\n`);

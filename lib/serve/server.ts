@@ -7,6 +7,7 @@ import type { Host } from "../host/host.ts";
 import { privateParents, sweepDirectories } from "../jupyter/leftovers.ts";
 import { createApp } from "./app.ts";
 import type { ServeConfig } from "./config/types.ts";
+import { delegateGroups } from "./delegate.ts";
 import { closeEngines, type Engines, keepReady, openEngines } from "./engines.ts";
 import { Executor } from "./executor.ts";
 import { type Front, openFront } from "./front/front.ts";
@@ -58,6 +59,7 @@ export async function startServer(
     log: ({ event, ...fields }) => log("warn", String(event), fields),
   }, async (request, info) => (await handler.promise)(request, info));
   try {
+    if (account) delegateGroups(account);
     const self = account ? becomeAccount(account, host) : host;
     const engines = await openEngines(config, self, log);
     const notes = [...engines.notes, ...checkAgainstHost(config, engines.facts)];

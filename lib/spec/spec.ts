@@ -124,6 +124,8 @@ export interface Spec {
   tellLimits?: boolean;
   /** End when the process that started us ends; its pid. */
   endWithParent?: number;
+  /** In a session of its own: signals for our process group and terminal do not reach it. */
+  ownSession?: boolean;
   /** Container image; the namespaces engine takes none. */
   image?: string;
 }

@@ -1,11 +1,16 @@
 /** The life of the server: its record across a SIGKILL, draining, reloading, becoming another user. */
 import assert from "node:assert/strict";
+import { probeCgroups } from "../../lib/host/cgroups.ts";
 import { cordon, tmp } from "../helpers/binary.ts";
-import { root, test, userns } from "../helpers/need.ts";
+import { type Need, root, test, userns } from "../helpers/need.ts";
 import { hashed, mark, type Serving, serving, sleeping, TOKEN, until } from "../helpers/serving.ts";
 import { ordinaryTmp, ordinaryUid } from "../helpers/user.ts";
 
 const options = { needs: [userns] };
+const groups: Need = {
+  what: "control groups that root can make",
+  met: () => probeCgroups().controllers.memory.by !== "none",
+};
 
 function config(more = ""): string {
   return `[policies.default]\nimages = ["host"]\n[tenants.class]\ntokens = ["${hashed(TOKEN)}"]\n${more}`;
@@ -157,3 +162,34 @@ async function status(server: Serving, path: string): Promise<number> {
   await response.body?.cancel();
   return response.status;
 }
+
+test("a signal to the server's process group reaches nothing that runs", options, async () => {
+  await using server = await serving({ flags: [], ownGroup: true });
+  const word = mark();
+  const answer = server.execute(`sleep ${word} & sleep 1; echo finished`);
+  await until(() => sleeping(word));
+  // As a terminal does it for Ctrl-C, and a service manager for all of a service.
+  Deno.kill(-server.pid, "SIGINT");
+  const { body } = await answer;
+  assert.deepEqual([body.stdout, body.exit_code], ["finished\n", 0]);
+  assert.equal((await server.status).code, 0);
+});
+
+test(
+  "as root the user's executions have the limits of the configuration",
+  { needs: [root, userns, groups] },
+  async () => {
+    const limits = '[policies.default.limits]\nmemory = "64M"\npids = 32\n[tenants';
+    await using server = await serving({
+      user: "caller",
+      flags: ["--user", "nobody"],
+      state: `${tmp()}/state`,
+      config: config().replace("[tenants", limits),
+    });
+    const memory = await server.execute("exec head -c 300M /dev/zero | exec tail -c 200M");
+    assert.match(memory.body.reason + memory.body.stderr, /memory|Killed/);
+    assert.deepEqual(memory.body.not_enforced, []);
+    const forks = await server.execute("for n in $(seq 100); do sleep 1 & done; wait");
+    assert.match(forks.body.stderr, /[Rr]esource temporarily unavailable/);
+  },
+);

@@ -12,6 +12,8 @@ export interface ServingOptions {
   user?: NonNullable<CordonOptions["user"]>;
   /** The directory of the record; a new one when absent. */
   state?: string;
+  /** It leads a process group of its own, as under a service manager or a shell. */
+  ownGroup?: boolean;
   /** The configuration, in TOML; without it there is one token, {@link TOKEN}. */
   config?: string;
 }
@@ -49,7 +51,7 @@ export async function serving(options: ServingOptions = {}): Promise<Serving> {
   if (options.config !== undefined) Deno.writeTextFileSync(config, options.config);
   const given = options.config === undefined ? ["--token-file", `${files}/token`] : ["--config", config];
   const words = ["serve", "--listen", "127.0.0.1:0", "--state", state, ...given, ...flags];
-  const argv = cordonArgv(words, { user });
+  const argv = [...(options.ownGroup ? ["setsid"] : []), ...cordonArgv(words, { user })];
   const child = new Deno.Command(argv[0]!, {
     args: argv.slice(1),
     clearEnv: true,

@@ -43,7 +43,7 @@ export const namespaces: Engine = {
 
   exec(spec, host) {
     const limits = limitsOf(spec, host);
-    if (limits.reexec) reexec(limits.reexec, host);
+    if (limits.reexec) startAgain(limits.reexec, host);
     const cgroup = limits.cgroup ? createCgroup(limits.cgroup) : undefined;
     try {
       become(writeImage(sandboxProgram(plan(spec, host, { limits, cgroup }))));
@@ -170,6 +170,7 @@ function plan(spec: Spec, host: Host, { limits, cgroup }: Prepared): SandboxPlan
     ...(spec.forwards && { relay: { forwards: spec.forwards, most: MOST_CONNECTIONS } }),
     ...(network.outbound && { outbound: network.outbound }),
     ...(spec.endWithParent !== undefined && { endWithParent: spec.endWithParent }),
+    ...(spec.ownSession && { ownSession: true }),
     tellLimits: spec.tellLimits ?? false,
     verbose: spec.verbose,
   };
@@ -208,7 +209,10 @@ function assemblyPlace(path: string): string {
 }
 
 /** Starts this command again through a helper that gives us a control group of our own. */
-function reexec({ argv, env }: { argv: string[]; env: Record<string, string> }, host: Host): never {
+export function startAgain(
+  { argv, env }: { argv: string[]; env: Record<string, string> },
+  host: Host,
+): never {
   const own = Deno.readFileSync("/proc/self/cmdline");
   const words: Uint8Array<ArrayBuffer>[] = argv.map(cString);
   words.push(cString(Deno.execPath()));

@@ -27,7 +27,7 @@ export async function runBeside(
   try {
     const path = `${directory}/result`;
     const image = maker.image(
-      { ...spec, result: { path }, endWithParent: Deno.pid, rawStdio: true },
+      { ...spec, result: { path }, endWithParent: Deno.pid, ownSession: true, rawStdio: true },
       directory,
     );
     const started = performance.now();

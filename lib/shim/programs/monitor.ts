@@ -52,6 +52,7 @@ export function monitor(s: Shared): void {
   // From here on a failure is told in the result too.
   p.set(p.onAbort, broken);
   checkDescriptors(p, plan);
+  if (plan.ownSession) p.sys("setsid", [], { say: "begin a session" });
   const terminal = findTerminal(s);
   p.set(s.complain, keepForComplaints(p, plan.tellLimits));
   if (plan.clearGroups) p.sys("setgroups", [0, 0], { say: "leave the supplementary groups" });

@@ -64,6 +64,8 @@ export interface SandboxPlan {
   outbound?: OutboundPlan;
   /** End when this process, our parent, has ended. */
   endWithParent?: number;
+  /** The monitor leaves its caller's session; see `Spec.ownSession`. */
+  ownSession?: boolean;
   verbose: boolean;
   /** Refuse to run as anybody else: set in saved images. */
   onlyUid?: number;
