@@ -86,13 +86,24 @@ export function checkPortwrap(
     });
   }
   const own: PortPair[] = hostPort === undefined ? [] : [{ hostPort, guestPort: 0 }];
-  const taken = new Set<string>();
+  const taken: { address: string; port: number }[] = [];
   for (const pair of [...own, ...forwards]) {
     if (pair.hostPort === 0) continue;
-    const key = `${pair.hostAddr ?? hostAddr ?? "127.0.0.1"} port ${pair.hostPort}`;
-    if (taken.has(key)) throw new UsageError(`Host address ${key} is given twice`);
-    taken.add(key);
+    const next = { address: pair.hostAddr ?? hostAddr ?? "127.0.0.1", port: pair.hostPort };
+    const other = taken.find(({ address, port }) => port === next.port && overlap(address, next.address));
+    if (other) {
+      throw new UsageError(`Host address ${next.address} port ${next.port} is given twice`, {
+        why: other.address === next.address ? undefined : `${other.address} covers it, or is covered by it`,
+      });
+    }
+    taken.push(next);
   }
+}
+
+/** Whether two addresses cannot be listened on at one port: `::` takes IPv4 in too. */
+function overlap(a: string, b: string): boolean {
+  const covers = (x: string, y: string) => x === y || x === "::" || (x === "0.0.0.0" && !y.includes(":"));
+  return covers(a, b) || covers(b, a);
 }
 
 function readAllowed(parsed: Parsed): { network: Network; allowProxy: boolean } {

@@ -85,6 +85,8 @@ function cannotListen(what: string, errno: number): CordonError {
     ? "ports below 1024 need a privilege that this user does not have"
     : errno === 99
     ? "no interface of this machine has that address"
+    : errno === -E.INVAL
+    ? "an address that means something on one interface only cannot be listened on"
     : undefined;
   return new CordonError(`cannot listen on ${what}: ${errnoText(errno)}`, { why });
 }

@@ -75,5 +75,6 @@ function reason(error: unknown): string {
   }
   let deepest = error;
   while (deepest instanceof Error && deepest.cause instanceof Error) deepest = deepest.cause;
-  return deepest instanceof Error ? deepest.message : String(deepest);
+  const text = deepest instanceof Error ? deepest.message : String(deepest);
+  return text.replace(/^error sending request for url \([^)]*\): /, ""); // the URL has been told
 }

@@ -194,6 +194,11 @@ const MISTAKES: [string, string[], RegExp, Record<string, string>?][] = [
     ["-p", "8000", "-P", "1", "--forward", "8000:2", "true"],
     /port 8000 is given twice/,
   ],
+  [
+    "the same port on an address and on all of them",
+    ["--forward", "0.0.0.0:8000:1", "--forward", "8000:2", "true"],
+    /port 8000 is given twice\n0\.0\.0\.0 covers it/,
+  ],
   ["a guest address that is not local", ["--forward", "0:10.0.0.1:80", "true"], /local inside/],
   [
     "an address that is not the machine's",
