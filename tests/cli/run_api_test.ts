@@ -1,4 +1,4 @@
-/** `cordon run --api` against APIs that behave, APIs that do not, and `cordon serve`. */
+/** `cordon run --api` against APIs that behave, and APIs that do not. */
 import assert from "node:assert/strict";
 import { rawApi, type TinyApi, tinyApi } from "../helpers/api.ts";
 import { cordon, cordonArgv, type CordonOptions, tmp } from "../helpers/binary.ts";

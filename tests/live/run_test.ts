@@ -250,10 +250,11 @@ async function terminalSuite(t: Deno.TestContext, engine: RunningEngine): Promis
     const pty = start("-it", "--rm", IMAGE, "sh");
     await pty.expect(/[#$] /);
     await pty.resize(33, 77);
-    await pty.type("sleep 0.5; stty size\r");
-    await pty.expect(/33 77/);
-    await pty.type("sleep 1000\r");
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    // It takes its way through the engine.
+    await pty.type("until stty size 2>/dev/null | grep '33 77'; do sleep 0.1; done\r");
+    await pty.expect(/\n33 77/);
+    await pty.type("sh -c 'echo run''ning; exec sleep 1000'\r");
+    await pty.expect(/\nrunning/);
     await pty.type("\x03");
     await pty.type("echo sta''tus $?\r");
     await pty.expect(/status 130/);
