@@ -87,7 +87,10 @@ export class Executor {
     const { key } = admitted;
     if (key) this.#byKey.set(`${tenant.name}\n${key.name}`, execution);
     const recorded = this.#parts.store.insert(execution.record());
-    recorded.catch((error) => this.#unrecorded(execution, error));
+    recorded.catch((error) => {
+      // One whose turn has come already fails there.
+      if (this.#queue.remove(execution, tenant.name)) this.#unrecorded(execution, error);
+    });
     this.#recorded.set(execution, recorded);
     this.#next();
     return execution;
@@ -148,9 +151,15 @@ export class Executor {
     try {
       // Nothing begins before it is written.
       await this.#recorded.get(execution);
-      execution.begin(Date.now());
-      store.update(execution.record());
-      metrics.waited(execution);
+    } catch (error) {
+      this.#queue.done(tenant);
+      this.#unrecorded(execution, error);
+      return this.#next();
+    }
+    execution.begin(Date.now());
+    store.update(execution.record());
+    metrics.waited(execution);
+    try {
       const result = execution.signal.aborted ? undefined : await perform(execution);
       execution.end(Date.now(), { ...(result && { result }) });
     } catch (error) {
@@ -164,9 +173,8 @@ export class Executor {
     this.#next();
   }
 
-  /** It is in no record, so it must not run. One whose turn has come already fails there. */
+  /** It is in no record, so it must not run. */
   #unrecorded(execution: Execution, error: unknown): void {
-    if (!this.#queue.remove(execution, execution.admitted.tenant)) return;
     this.#parts.log("error", "unrecorded", { execution: execution.id, error: String(error) });
     execution.end(Date.now(), { failure: "it could not be recorded, and so was not begun" });
     this.#forget(execution);

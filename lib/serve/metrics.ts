@@ -32,6 +32,14 @@ export class Metrics {
       "Resident memory size in bytes",
       () => Deno.memoryUsage().rss,
     );
+    for (const name of ["heapTotal", "heapUsed", "external"] as const) {
+      const snake = name.replace(/[A-Z]/, (letter) => `_${letter.toLowerCase()}`);
+      this.#gauge(
+        `cordon_memory_${snake}_bytes`,
+        `Memory of the runtime: ${name}`,
+        () => Deno.memoryUsage()[name],
+      );
+    }
     new Gauge({
       name: "process_start_time_seconds",
       help: "Start time of the process since unix epoch in seconds",

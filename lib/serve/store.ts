@@ -170,10 +170,17 @@ export class Store {
     return Number(changes);
   }
 
+  /** The size of the file it may grow to, in pages of SQLite's; at least what it has. */
+  limitPages(most: number): void {
+    this.#db.exec(`PRAGMA max_page_count = ${most}`);
+  }
+
   /** Writes what waits. */
   close(): void {
-    clearTimeout(this.#retry);
     this.#commit();
+    clearTimeout(this.#retry);
+    this.trouble = undefined;
+    this.#pending = [];
     this.#db.close();
   }
 
@@ -202,31 +209,61 @@ export class Store {
     clearTimeout(this.#retry);
     const writes = this.#pending;
     this.#pending = [];
-    if (writes.length === 0) return;
+    if (writes.length === 0 && this.trouble === undefined) return;
     try {
       this.#db.exec("BEGIN");
       for (const { statement, values } of writes) statement.run(...values);
+      // Nobody writes while there is trouble: whether it is over is to be tried.
+      if (writes.length === 0) this.#db.exec(touch(this.#db));
       this.#db.exec("COMMIT");
       this.trouble = undefined;
     } catch (error) {
-      this.#failed(writes, error);
-      return;
+      return this.#failed(writes, error);
     }
     for (const { settle } of writes) settle?.resolve();
-    this.#empty?.resolve();
-    this.#empty = undefined;
+    this.#wakeWriters();
   }
 
+  /** One write after the other: what can never be written must not keep the rest from it. */
   #failed(writes: Write[], error: unknown): void {
-    this.trouble = reasonOf(error);
     try {
       this.#db.exec("ROLLBACK");
     } catch {
       // SQLite has rolled back already after some errors (a full disk), and says that there is no transaction.
     }
-    const failure = new CordonError("The record cannot be written", { why: this.trouble, cause: error });
-    for (const { settle } of writes) settle?.reject(failure);
-    this.#pending = [...writes.filter(({ settle }) => !settle), ...this.#pending];
-    if (this.#pending.length > 0) this.#retry = setTimeout(() => this.#commit(), RETRY_MS);
+    let trouble = writes.length > 0 ? undefined : reasonOf(error);
+    const again: Write[] = [];
+    for (const write of writes) {
+      try {
+        write.statement.run(...write.values);
+        write.settle?.resolve();
+      } catch (cause) {
+        const why = reasonOf(cause);
+        if (!isConstraint(cause)) trouble = why;
+        if (!isConstraint(cause) && !write.settle) again.push(write);
+        write.settle?.reject(new CordonError("The record cannot be written", { why, cause }));
+      }
+    }
+    this.trouble = trouble;
+    this.#pending = [...again, ...this.#pending];
+    if (trouble !== undefined) this.#retry = setTimeout(() => this.#commit(), RETRY_MS);
+    if (this.#pending.length === 0) this.#wakeWriters();
   }
+
+  #wakeWriters(): void {
+    this.#empty?.resolve();
+    this.#empty = undefined;
+  }
+}
+
+/** SQLITE_CONSTRAINT, of whatever kind: it will be no other the next time. */
+function isConstraint(error: unknown): boolean {
+  const { errcode } = error as { errcode?: number };
+  return errcode !== undefined && (errcode & 0xff) === 19;
+}
+
+/** A write that changes nothing. */
+function touch(db: DatabaseSync): string {
+  const { user_version } = db.prepare("PRAGMA user_version").get() as { user_version: number };
+  return `PRAGMA user_version = ${user_version}`;
 }

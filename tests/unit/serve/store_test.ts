@@ -74,13 +74,40 @@ Deno.test("a page begins before an id, and tenants do not see each other", async
   store.close();
 });
 
-Deno.test("an insert that fails says so and is not made later", async () => {
+Deno.test("what can never be written says so, and keeps nothing else from it", async () => {
   const store = new Store(":memory:");
   await store.insert(row("a"));
-  await assert.rejects(store.insert(row("a")), /record/);
-  assert.notEqual(store.trouble, undefined);
-  await store.insert(row("b"));
+  const [again, other] = [store.insert(row("a")), store.insert(row("b"))];
+  store.keep("nobody", { after: 1, type: "stdout", bytes: new Uint8Array(1) });
+  await assert.rejects(again, /record/);
+  await other;
+  await store.written();
   assert.equal(store.trouble, undefined);
+  store.close();
+});
+
+Deno.test("a full disk is told, refuses what is new, keeps what must be written, and passes", async () => {
+  const path = `${tmp()}/db`;
+  const store = new Store(path);
+  await store.insert(row("a"));
+  const pages = (most: number) => store.limitPages(most);
+  pages(1);
+  await assert.rejects(store.insert(row("b", { command: "x".repeat(100_000) })), /record/);
+  assert.match(store.trouble ?? "", /full/);
+  store.update(row("a", { state: "finished", command: "y".repeat(100_000) }));
+  pages(1e6);
+  await store.written();
+  assert.equal(store.trouble, undefined);
+  assert.deepEqual(store.list("t", { most: 9 }).map(({ id, state }) => [id, state]), [["a", "finished"]]);
+  store.close();
+});
+
+Deno.test("trouble passes also when there is nothing to write", async () => {
+  const store = new Store(":memory:");
+  store.limitPages(1);
+  await assert.rejects(store.insert(row("b", { command: "x".repeat(100_000) })), /record/);
+  store.limitPages(1e6);
+  while (store.trouble !== undefined) await new Promise((resolve) => setTimeout(resolve, 50));
   store.close();
 });
 
