@@ -1,9 +1,10 @@
 /** Connections through `cordon portwrap` behave as direct ones would. */
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
-import { everyone } from "../helpers/everyone.ts";
+import { everyone, userOnly } from "../helpers/everyone.ts";
 import { program } from "../helpers/need.ts";
-import { below, connect, guest, readAll, refused, start, until } from "./portwrap_running.ts";
+import { asUser } from "../helpers/user.ts";
+import { alive, below, connect, guest, readAll, refused, start, textOf, until } from "./portwrap_running.ts";
 
 const needs = [program("python3")];
 /** Processes of one that carries nothing: init, the guest, the acceptor, and a spare for the next caller. */
@@ -123,6 +124,36 @@ everyone("a flood of connections is held at a limit and does not stop one that s
   (await connect(running.ports[0]!)).close();
 }, { needs });
 
+userOnly("while no process can be had callers wait, and are served when one can", async (p) => {
+  await using running = await start(p, guest(ECHO));
+  (await connect(running.ports[0]!)).close();
+  const limit = async (processes?: number) => {
+    for (const pid of below(running.pid)) {
+      if (!textOf(`/proc/${pid}/comm`)?.startsWith("cordon-monitor")) continue;
+      const { code, stderr } = await asUser([
+        "prlimit",
+        `--pid=${pid}`,
+        `--nproc=${processes ?? hardLimit(pid)}:`,
+      ]);
+      assert.ok(code === 0 || !alive(pid), stderr);
+    }
+  };
+  await limit(1);
+  const served = new Set<Deno.TcpConn>();
+  // The spare serves the first; the others wait.
+  const conns = await Promise.all([1, 2, 3].map(() => Deno.connect({ port: running.ports[0]! })));
+  const greeted = conns.map(async (conn) => {
+    assert.equal(await conn.read(new Uint8Array(1)), 1);
+    served.add(conn);
+  });
+  await Promise.race(greeted);
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  assert.equal(served.size, 1);
+  await limit();
+  await Promise.all(greeted);
+  for (const conn of conns) conn.close();
+}, { needs: [...needs, program("prlimit")] });
+
 everyone("several ports, over IPv4 and IPv6", async (p) => {
   const [python, c, first] = guest("pass"), [, , second] = guest("pass", { port: 8081 });
   const command = ["sh", "-c", `"$0" -c "$2" & exec "$0" "$1" "$3"`, python!, c!, first!, second!];
@@ -178,6 +209,11 @@ everyone("a connection on which nothing is said stays, and is carried afterwards
   assert.equal(await conn.read(buffer), 1);
   assert.equal(buffer[0], 7);
 }, { needs });
+
+/** RLIMIT_NPROC: proc_pid_limits(5). */
+function hardLimit(pid: number): string {
+  return /^Max processes +\S+ +(\S+)/m.exec(textOf(`/proc/${pid}/limits`) ?? "")?.[1] ?? "unlimited";
+}
 
 /** Kinds of the timers (proc_net_tcp(5): `tr`) that run on connections accepted at this port. */
 function timers(port: number): string[] {

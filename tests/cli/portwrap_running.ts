@@ -66,7 +66,8 @@ export async function start(p: Person, command: string[], options: RunningOption
   };
 }
 
-function textOf(path: string): string | undefined {
+/** What a file holds; undefined when it is not there. */
+export function textOf(path: string): string | undefined {
   try {
     return Deno.readTextFileSync(path);
   } catch (error) {

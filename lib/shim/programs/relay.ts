@@ -52,6 +52,8 @@ export interface SandboxLinks {
   init: Slot;
 }
 
+/** No descriptors, no memory, no process: not in a tight loop. */
+const REST_NS = 5_000_000;
 /** Descriptors of an acceptor. */
 const CHILDREN = FOUND + 1, TOLD = FOUND + 2, TELL = FOUND + 3, LISTENERS = FOUND + 4;
 
@@ -163,7 +165,10 @@ function accept(p: Program, plan: RelayPlan<Argument>): void {
     p.goto(again);
 
     p.place(all);
-    const enough = p.label("enough"), none = p.label("no spare");
+    const enough = p.label("enough"),
+      none = p.label("no spare"),
+      news = p.label("news"),
+      soon = p.words(0, 0);
     p.when([spare, "!=", 0], enough);
     p.when([live, ">=", plan.most], enough);
     p.sys("clone", [SIG.CHLD, 0, 0, 0, 0], { into: spare, fail: none });
@@ -174,9 +179,12 @@ function accept(p: Program, plan: RelayPlan<Argument>): void {
     p.goto(enough);
     p.place(none);
     p.set(spare, 0);
-    rest(p);
+    p.set(soon.cell(8), REST_NS); // ppoll leaves there what was left of it
+    p.sys("ppoll", [told, 3, soon, 0, SIGSET], { fail: again });
+    p.goto(news);
     p.place(enough);
     p.sys("ppoll", [told, 3, 0, 0, SIGSET], { fail: again });
+    p.place(news);
     ifPolled(p, told, POLL.HUP | POLL.ERR, gone);
     ended.call();
   });
@@ -282,9 +290,8 @@ function acceptReady(p: Program, a: Accepting, none: Label): void {
   p.place(accepted);
 }
 
-/** No descriptors, no memory, no process: not in a tight loop. */
 function rest(p: Program): void {
-  p.sys("nanosleep", [p.words(0, 5_000_000), 0], { fail: "ignore" });
+  p.sys("nanosleep", [p.words(0, REST_NS), 0], { fail: "ignore" });
 }
 
 /** Appends the monitor's part: forks the acceptor once init exists, and keeps none of its descriptors. */
