@@ -1,7 +1,14 @@
 /** From the command line and the configuration to what the server works with. */
 import { CordonError, reasonOf } from "../errors.ts";
 import type { Host } from "../host/host.ts";
-import { exists, loadConfig, reloadConfig, usualConfigPath, usualTokensPath } from "./config/files.ts";
+import {
+  exists,
+  loadConfig,
+  reloadConfig,
+  tokensText,
+  usualConfigPath,
+  usualTokensPath,
+} from "./config/files.ts";
 import { DEFAULT_NAME, defaultConfig } from "./config/read.ts";
 import { addTokens, hashToken, newToken } from "./config/tokens.ts";
 import type { ServeConfig } from "./config/types.ts";
@@ -30,10 +37,11 @@ export function setUp(given: Given, host: Host): SetUp {
   const path = given.config ?? usualConfigPath(host);
   const read = given.config !== undefined || exists(path) ? loadConfig(path) : undefined;
   const file = read ?? withoutFile(path);
+  const again = () => read ? reloadConfig(read) : withoutFile(path);
   const hash = given.tokenFile === undefined ? undefined : hashToken(readToken(given.tokenFile));
   const config = override(file, given, hash && [hash]);
   if (!config.auth || config.tenants.some(({ tokens }) => tokens.length > 0)) {
-    return { config, again: () => override(reloadConfig(file), given, hash && [hash]) };
+    return { config, again: () => override(again(), given, hash && [hash]) };
   }
   if (read) {
     throw new CordonError(`The configuration ${path} has no token for anybody`, {
@@ -45,7 +53,7 @@ export function setUp(given: Given, host: Host): SetUp {
   return {
     config: override(file, given, hashes),
     newToken: token,
-    again: () => override(reloadConfig(file), given, hashes),
+    again: () => override(again(), given, hashes),
   };
 }
 
@@ -53,7 +61,7 @@ export function setUp(given: Given, host: Host): SetUp {
 function withoutFile(configPath: string): ServeConfig {
   const config = defaultConfig();
   const path = usualTokensPath(configPath);
-  if (exists(path)) addTokens(config.tenants, { path, text: Deno.readTextFileSync(path) });
+  addTokens(config.tenants, { path, text: tokensText(path) });
   return config;
 }
 

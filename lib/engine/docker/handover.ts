@@ -6,9 +6,9 @@
 /**
  * Finds the shell that is to run the script, then waits. The line is read by the shell itself, which takes not a byte
  * more (read, POSIX.1); it is long, because a newline in a script stands as "$n" in it. Without a line, when whoever made
- * the container is gone, it ends.
+ * the container is gone, it ends. No core files: Podman cannot be told so for the container.
  */
-const WAIT = `if command -v bash >/dev/null 2>&1; then set -- bash -lc; else set -- sh -c; fi
+const WAIT = `ulimit -c 0; if command -v bash >/dev/null 2>&1; then set -- bash -lc; else set -- sh -c; fi
 n='
 '
 IFS= read -r l || exit 0

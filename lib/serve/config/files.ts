@@ -66,7 +66,8 @@ export function exists(path: string): boolean {
   }
 }
 
-function tokensText(path: string): string {
+/** What a tokens file holds; nothing when there is none. @throws CordonError when somebody else could have written it */
+export function tokensText(path: string): string {
   return exists(path) ? readTrusted(path, "tokens file") : "";
 }
 

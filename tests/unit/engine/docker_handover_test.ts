@@ -44,6 +44,9 @@ const PATH = "/usr/bin:/bin";
 const SHELLS = [["/bin/sh"], ["/bin/bash"], ["/bin/dash"], ["/bin/busybox", "sh"]]
   .filter(([path]) => which(path!.split("/").at(-1)!) !== undefined);
 
+/** As for a container that was made ahead. */
+const NO_CORE = ["/bin/sh", "-c", 'ulimit -c 0; exec "$@"', "sh"];
+
 const SCRIPTS: Record<string, string> = {
   surroundings: "env | sort; pwd; echo $0 $# $- $SHLVL; umask; ulimit -a; trap; jobs; set -o; ls /proc/$$/fd",
   "command line": "tr '\\0' '\\n' </proc/$$/cmdline",
@@ -63,7 +66,7 @@ for (const shell of SHELLS) {
   Deno.test(`a script handed to a waiting ${shell.join(" ")} runs as one that was there from the start`, async () => {
     for (const [name, script] of Object.entries(SCRIPTS)) {
       for (const env of [{ PATH, A: "1" }, { PATH, PWD: "/tmp", OLDPWD: "/x" }]) {
-        const direct = await run(["/bin/bash", "-lc", script], { input: undefined, env });
+        const direct = await run([...NO_CORE, "/bin/bash", "-lc", script], { input: undefined, env });
         const handed = await waiting(shell, { script, env });
         assert.deepEqual(comparable(handed), comparable(direct), `${name} with ${JSON.stringify(env)}`);
       }
