@@ -5,12 +5,13 @@ import { hashToken, newToken, tenantOf } from "../../../lib/serve/config/tokens.
 import { type Given, setUp } from "../../../lib/serve/setup.ts";
 import { tmp } from "../../helpers/run.ts";
 
+const caller = gatherHost();
 const given: Given = { listen: [], auth: true };
 
 /** Somebody who has no configuration of the server. */
 function nobodys() {
   const base = tmp();
-  const host = { ...gatherHost(), uid: 1000, env: { XDG_CONFIG_HOME: base } };
+  const host = { ...caller, uid: 1000, env: { XDG_CONFIG_HOME: base } };
   const tokens = `${base}/cordon/tokens`;
   const add = (token: string) =>
     changeTokens(
