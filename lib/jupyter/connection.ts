@@ -62,8 +62,12 @@ export function ipcPath(ip: string, port: number, separator: "-" | ":" = "-"): s
   return `${ip}${separator}${port}`;
 }
 
-/** First port of a kernel that speaks TCP inside: its network is its own, so any will do. */
-const FIRST_PORT = 49501;
+/**
+ * First port of a kernel that speaks TCP inside. Its network is its own; but a relay that looks whether the kernel
+ * listens yet connects from a port of the ephemeral range (32768 to 60999: ip(7), ip_local_port_range), which must not
+ * be one that the kernel is about to take.
+ */
+const FIRST_PORT = 20001;
 
 /** Port number, real or part of an ipc name, of a channel inside. */
 export function insidePort(channel: Channel, transport: Connection["transport"]): number {

@@ -32,6 +32,7 @@ Deno.test("the kernel's connection file has sockets or ports of its own and ever
     assert.deepEqual([key, signature_scheme, rest.transport], ["secret", "hmac-sha256", transport]);
     const ports = Object.entries(rest).filter(([name]) => name.endsWith("_port")).map(([, port]) => port);
     assert.equal(new Set(ports).size, 5);
+    if (transport === "tcp") assert.ok(ports.every((port) => Number(port) >= 1024 && Number(port) < 32768));
     if (transport === "tcp") assert.deepEqual(ports.toSorted(), portsAndSockets().map(({ port }) => port));
   }
 });
