@@ -113,11 +113,12 @@ export class Executor {
     if (this.#queue.remove(execution, execution.admitted.tenant)) this.#over(execution);
   }
 
-  /** Takes nothing more; resolves when all that was admitted has ended. */
+  /** Takes nothing more; resolves when all that was admitted has ended. Its record may still have to be written. */
   drain(): Promise<void> {
     this.#draining = true;
-    if (this.#live.size === 0) return Promise.resolve();
-    return (this.#idle ??= Promise.withResolvers<void>()).promise;
+    this.#idle ??= Promise.withResolvers<void>();
+    this.#settle();
+    return this.#idle.promise;
   }
 
   /** Ends all that waits and runs. */
@@ -183,6 +184,7 @@ export class Executor {
   /** Records an end. */
   #over(execution: Execution): void {
     if (!execution.over) execution.end(Date.now());
+    this.#settle();
     const { store, metrics, log } = this.#parts;
     const row = execution.record();
     if (row.via === "v1") keepOutput(execution, store);
@@ -206,7 +208,11 @@ export class Executor {
     const { tenant, key } = execution.admitted;
     this.#live.delete(execution.id);
     if (key) this.#byKey.delete(`${tenant}\n${key.name}`);
-    if (this.#live.size === 0) this.#idle?.resolve();
+    this.#settle();
+  }
+
+  #settle(): void {
+    if (this.#idle && [...this.#live.values()].every(({ over }) => over)) this.#idle.resolve();
   }
 }
 

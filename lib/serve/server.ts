@@ -166,7 +166,8 @@ export class Daemon {
     await front.drain();
     await closeEngines(engines);
     clearInterval(this.#prunes);
-    this.#store.close();
+    const writes = this.#store.close();
+    if (writes > 0) log("error", "unrecorded", { writes });
   }
 
   /** Ends all that runs. */

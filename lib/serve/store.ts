@@ -175,13 +175,15 @@ export class Store {
     this.#db.exec(`PRAGMA max_page_count = ${most}`);
   }
 
-  /** Writes what waits. */
-  close(): void {
+  /** Writes what waits. Says how many writes could not be made. */
+  close(): number {
     this.#commit();
     clearTimeout(this.#retry);
     this.trouble = undefined;
+    const left = this.#pending.length;
     this.#pending = [];
     this.#db.close();
+    return left;
   }
 
   #prepared(sql: string): StatementSync {

@@ -16,6 +16,8 @@ export interface ServingOptions {
   ownGroup?: boolean;
   /** The configuration, in TOML; without it there is one token, {@link TOKEN}. */
   config?: string;
+  /** Words in front of the command line. They end in executing it, in the same process. */
+  through?: readonly string[];
 }
 
 export interface Serving extends AsyncDisposable {
@@ -51,7 +53,8 @@ export async function serving(options: ServingOptions = {}): Promise<Serving> {
   if (options.config !== undefined) Deno.writeTextFileSync(config, options.config);
   const given = options.config === undefined ? ["--token-file", `${files}/token`] : ["--config", config];
   const words = ["serve", "--listen", "127.0.0.1:0", "--state", state, ...given, ...flags];
-  const argv = [...(options.ownGroup ? ["setsid"] : []), ...cordonArgv(words, { user })];
+  const before = [...options.ownGroup ? ["setsid"] : [], ...options.through ?? []];
+  const argv = [...before, ...cordonArgv(words, { user })];
   const child = new Deno.Command(argv[0]!, {
     args: argv.slice(1),
     clearEnv: true,

@@ -12,6 +12,7 @@
 import { type Engine, info, isRootless } from "../../docker/system.ts";
 import { type DaemonIdentity, daemonIdentity } from "./identity.ts";
 import { Removals, type RemovalTiming } from "./removals.ts";
+import { hardLimits, type Ulimit } from "./ulimits.ts";
 
 export interface RunTiming {
   /** How long creating may take. */
@@ -47,6 +48,8 @@ export interface EngineFacts {
   cgroupVersion: string;
   cgroupDriver: string;
   rootless: boolean;
+  /** What a container with limits of its own has to be given besides; see ulimits.ts. */
+  ulimits: readonly Ulimit[];
 }
 
 export interface DockerClient {
@@ -100,5 +103,8 @@ async function askFacts(engine: Engine): Promise<EngineFacts> {
     cgroupVersion,
     cgroupDriver: answer.CgroupDriver ?? "",
     rootless,
+    ulimits: engine.name === "podman" && engine.endpoint.kind === "unix"
+      ? hardLimits(Deno.readTextFileSync("/proc/self/limits"))
+      : [],
   };
 }

@@ -15,6 +15,7 @@ import { within } from "../../docker/pump.ts";
 import { startError } from "../../docker/starterror.ts";
 import type { DockerClient } from "./client.ts";
 import { labelsOf } from "./identity.ts";
+import { completed } from "./ulimits.ts";
 
 /** A running container with its streams. Whoever has one must {@link end} it. */
 export interface Started {
@@ -36,6 +37,7 @@ export function complete(
   options: { stdin: boolean; labels?: Record<string, string> },
 ): ContainerConfig {
   const { stdin, labels } = options;
+  const Ulimits = completed(config.HostConfig?.["Ulimits"], client.facts.ulimits);
   return {
     ...config,
     Tty: false,
@@ -45,7 +47,12 @@ export function complete(
     OpenStdin: stdin,
     StdinOnce: stdin,
     Labels: { ...config.Labels, ...labels, ...labelsOf(client.identity) },
-    HostConfig: { LogConfig: { Type: "none" }, ...config.HostConfig, AutoRemove: false },
+    HostConfig: {
+      LogConfig: { Type: "none" },
+      ...config.HostConfig,
+      ...Ulimits !== undefined && { Ulimits },
+      AutoRemove: false,
+    },
   };
 }
 

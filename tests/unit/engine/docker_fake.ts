@@ -140,6 +140,7 @@ export function quickClient(fake: FakeEngine, timing: ClientOptions["timing"] = 
     cgroupVersion: "2",
     cgroupDriver: "systemd",
     rootless: false,
+    ulimits: [],
   }, { timing: { ...QUICK, ...timing } });
 }
 
