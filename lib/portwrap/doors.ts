@@ -54,6 +54,9 @@ const DOORS: readonly Door[] = [
       [
         ...["dbus/system_bus_socket", "systemd/private", "snapd.socket", "snapd-snap.socket", "libvirt"],
         ...["lxd.socket", "lxd-user", "incus"],
+        // Whoever may ask for any name has a way to send.
+        ...["systemd/resolve/io.systemd.Resolve", "systemd/resolve/io.systemd.Resolve.Monitor"],
+        "avahi-daemon/socket",
       ].map((name) => `/run/${name}`).concat("/var/snap/lxd/common/lxd/unix.socket"),
   },
   { name: "sockets", paths: ownSockets },
