@@ -2,14 +2,16 @@
 import { writeStderr, writeStdout } from "../lib/cli/streams.ts";
 import { type ApiAddress, parseApiAddress, withToken } from "../lib/api/address.ts";
 import { execute, type Executed } from "../lib/api/dockyter.ts";
+import { hasExecutions } from "../lib/api/executions.ts";
 import { commandLine, quoteWords } from "../lib/api/quote.ts";
 import { Api } from "../lib/api/request.ts";
 import { readToken } from "../lib/api/token.ts";
 import { remoteLine } from "../lib/dockerargs/remote.ts";
-import type { RunFacts } from "../lib/dockerargs/run.ts";
+import { parseRun, type RunFacts } from "../lib/dockerargs/run.ts";
 import { CordonError, EXIT, UsageError } from "../lib/errors.ts";
 import type { Host } from "../lib/host/host.ts";
 import type { Backend } from "./run-backend.ts";
+import { attachTo, runAttached, runDetached } from "./run-execution.ts";
 import { Interrupted, Interruption } from "./run-signals.ts";
 import type { RunOptions } from "./run.options.ts";
 
@@ -19,14 +21,49 @@ export async function runByApi(
   options: RunOptions,
   { backend, host, facts }: { backend: ApiBackend; host: Host; facts: RunFacts },
 ): Promise<number> {
-  const { words, command } = remoteLine(options.dockerArgs, facts);
-  const cmd = options.script ? await scriptText(command) : commandText(command);
   using api = new Api(addressOf(backend), host.env);
-  using interruption = new Interruption(options.parent);
+  const modern = await hasExecutions(api);
+  const { words, command } = remoteLine(options.dockerArgs, facts, modern ? OFFERED : []);
+  const args = quoteWords(words);
+  const { detach, interactive } = parseRun(options.dockerArgs, facts).client;
+  const cmd = options.script ? await scriptText(command) : given(command);
+  const stdin = interactive ? await new Response(Deno.stdin.readable).bytes() : undefined;
+  return await interruptible(options, async (signal) => {
+    if (!modern) {
+      const line = typeof cmd === "string" ? cmd : commandLine(cmd);
+      return tell(await execute(api, { cmd: line, args }, signal));
+    }
+    const asked = { command: cmd, args, ...(stdin && { stdin }) };
+    return await (detach ? runDetached : runAttached)(api, asked, signal);
+  });
+}
+
+/** `--attach ID` */
+export async function attachByApi(
+  options: RunOptions,
+  { backend, host, id }: { backend: ApiBackend; host: Host; id: string },
+): Promise<number> {
+  using api = new Api(addressOf(backend), host.env);
+  if (!await hasExecutions(api)) {
+    throw new CordonError(`Cannot attach to ${id}`, {
+      why: `The API at ${api.address.shown} keeps no executions: it is no cordon serve`,
+    });
+  }
+  return await interruptible(options, (signal) => attachTo(api, id, signal));
+}
+
+/** What belongs to a client and a `cordon serve` has in its own way. */
+const OFFERED = ["interactive", "detach"];
+
+/** With a signal the request is given up; a server that is worth its name ends what it ran. */
+async function interruptible(
+  { parent }: RunOptions,
+  work: (signal: AbortSignal) => Promise<number>,
+): Promise<number> {
+  using interruption = new Interruption(parent);
   try {
-    return tell(await execute(api, { cmd, args: quoteWords(words) }, interruption.signal));
+    return await work(interruption.signal);
   } catch (error) {
-    // The request is given up; a server that is worth its name ends what it ran.
     if (error instanceof Interrupted) return error.status;
     throw error;
   }
@@ -38,9 +75,8 @@ export function addressOf({ url, from, tokenFile }: ApiBackend): ApiAddress {
   return tokenFile === undefined ? address : withToken(address, readToken(tokenFile));
 }
 
-/** The contract has a line for a shell: each word reaches the program as it was typed. */
-function commandText(command: readonly string[]): string {
-  if (command.length > 0) return commandLine(command);
+function given(command: string[]): string[] {
+  if (command.length > 0) return command;
   throw new UsageError("cordon run --api needs CMD, or --script -", {
     why: "An API is sent a command; it does not start the image's own",
   });

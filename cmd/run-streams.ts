@@ -95,7 +95,8 @@ class Input {
   }
 }
 
-async function writeAll(
+/** @throws Deno.errors.BrokenPipe when nobody reads any more */
+export async function writeAll(
   to: { write(bytes: Uint8Array): Promise<number> },
   bytes: Uint8Array,
 ): Promise<void> {

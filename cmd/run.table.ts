@@ -113,7 +113,9 @@ export const RUN_TABLE: CommandTable = {
     "127 when it was not found. Signals are passed on; the third interrupt kills the container.\n\n" +
     "With --api the command is run by a server: as a line of its shell, with the options as they are. -e NAME and " +
     "files of variables are read here, directories are the server's. Interrupted, it gives up the request, and the " +
-    "server ends the command. The status is the one it reports, 0 from a server that reports none.\n\n" +
+    "server ends the command. The status is the one it reports, 0 from a server that reports none. From a cordon " +
+    "serve output comes while the command runs; with -i it gets what stdin holds, with -d it goes on by itself and " +
+    "its id is printed, and --attach ID shows it from its beginning.\n\n" +
     "The first cordon.toml and the first dockyter.toml that are there are read (cordon config path). Their " +
     "docker.default_args stand before what is typed, its image counting where none is typed; --profile takes " +
     "another line instead of it.\n\n" +
@@ -135,6 +137,10 @@ export const RUN_TABLE: CommandTable = {
     {
       text: "On another machine",
       command: "cordon run --api https://run.example.org --token-file token host ls",
+    },
+    {
+      text: "What became of it?",
+      command: "cordon run --api https://run.example.org --token-file token --attach ID",
     },
     { text: "As configured under a name", command: "cordon run --profile ml python3 train.py" },
     { text: "A script by stdin", command: "cordon run --rm --script - debian < cell.sh" },

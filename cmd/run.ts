@@ -6,6 +6,8 @@ import { readerFor } from "../lib/config/file.ts";
 import { formatPosition } from "../lib/config/parse.ts";
 import { currentDirectory } from "../lib/host/fs.ts";
 import { type DockerRun, parseRun, type RunFacts } from "../lib/dockerargs/run.ts";
+import { DOCKER_FLAGS } from "../lib/dockerargs/flags.ts";
+import { scan } from "../lib/dockerargs/scan.ts";
 import { CordonError, UsageError } from "../lib/errors.ts";
 import { gatherHost, type Host } from "../lib/host/host.ts";
 import { type Backend, chooseBackend, completeLine } from "./run-backend.ts";
@@ -20,6 +22,11 @@ export async function run(typed: RunLine): Promise<number> {
   if (options.check) {
     const { check } = await import("./run-check.ts");
     return await check(options, { backend, host });
+  }
+  const id = attachedId(options.dockerArgs);
+  if (backend.kind === "api" && id !== undefined) {
+    const { attachByApi } = await import("./run-api.ts");
+    return await attachByApi(options, { backend, host, id });
   }
   // Once without an engine: what is wrong with the line itself needs none to be told.
   const parsed = parseRun(options.dockerArgs, facts);
@@ -43,6 +50,13 @@ function readConfig(host: Host, cwd: string): Config {
     writeStderr(`cordon: warning: ${formatPosition(at)}: ${what}\n`);
   }
   return config;
+}
+
+/** `--attach ID` and no image: an execution of an API. Of a container it names a stream. */
+function attachedId(dockerArgs: readonly string[]): string | undefined {
+  const { typed: [only, ...others], rest } = scan(dockerArgs, DOCKER_FLAGS);
+  if (only?.flag.name !== "attach" || others.length > 0 || rest.length > 0) return undefined;
+  return /^(stdin|stdout|stderr)$/i.test(only.value) ? undefined : only.value;
 }
 
 /** What the command line means here: this directory, this environment, these files. */

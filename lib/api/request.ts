@@ -50,11 +50,31 @@ export class Api implements Disposable {
    * @returns the answer of a success, its body unread
    * @throws ApiError; the signal's reason when it is aborted
    */
-  async call({ method, path, json, headers = {}, signal }: Call): Promise<Response> {
-    const { base, authorization, shown } = this.address;
-    let response: Response;
+  async call(call: Call): Promise<Response> {
+    const response = await this.#send(call);
+    if (response.ok) return response;
+    throw await refusal(response, this.address.shown);
+  }
+
+  /**
+   * Whether it answers with a success, and the JSON it answers with, if it is some and short.
+   *
+   * @throws ApiError when there is no answer
+   */
+  async probe(call: Call): Promise<{ ok: boolean; value: unknown }> {
+    const response = await this.#send(call);
+    const text = await shortText(response);
     try {
-      response = await fetch(base + path, {
+      return { ok: response.ok, value: text === undefined ? undefined : JSON.parse(text) };
+    } catch {
+      return { ok: response.ok, value: undefined };
+    }
+  }
+
+  async #send({ method, path, json, headers = {}, signal }: Call): Promise<Response> {
+    const { base, authorization, shown } = this.address;
+    try {
+      return await fetch(base + path, {
         method,
         client: this.#client,
         // A token is for this address alone.
@@ -71,8 +91,20 @@ export class Api implements Disposable {
       signal?.throwIfAborted();
       throw new ApiError(`Cannot talk to the API at ${shown}`, { status: 0, why: failure(error, base) });
     }
-    if (response.ok) return response;
-    throw await refusal(response, shown);
+  }
+
+  /**
+   * The body of an answer as it comes.
+   *
+   * @throws ApiError when it breaks off; the signal's reason when it is aborted
+   */
+  async *bytes(response: Response, signal?: AbortSignal): AsyncGenerator<Uint8Array> {
+    try {
+      yield* response.body ?? [];
+    } catch (error) {
+      signal?.throwIfAborted();
+      throw this.broken(failure(error, this.address.base));
+    }
   }
 
   /**
@@ -86,15 +118,10 @@ export class Api implements Disposable {
   ): Promise<string> {
     const decoder = new TextDecoder();
     let text = "", size = 0;
-    try {
-      for await (const bytes of response.body ?? []) {
-        size += bytes.length;
-        if (size > most) break;
-        text += decoder.decode(bytes, { stream: true });
-      }
-    } catch (error) {
-      signal?.throwIfAborted();
-      throw this.broken(failure(error, this.address.base));
+    for await (const bytes of this.bytes(response, signal)) {
+      size += bytes.length;
+      if (size > most) break;
+      text += decoder.decode(bytes, { stream: true });
     }
     if (size > most) throw this.broken(`It is longer than ${most} bytes`);
     return text + decoder.decode();
@@ -149,16 +176,8 @@ async function refusal(response: Response, shown: string): Promise<ApiError> {
 
 /** What an error's body says: problem details (RFC 9457), FastAPI's `detail`, or a short text. */
 async function detail(response: Response): Promise<string | undefined> {
-  let text = "";
-  try {
-    const decoder = new TextDecoder();
-    for await (const bytes of response.body ?? []) {
-      text += decoder.decode(bytes, { stream: true });
-      if (text.length > MOST_ERROR_BYTES) return undefined;
-    }
-  } catch {
-    return undefined; // the status is all there is
-  }
+  const text = await shortText(response);
+  if (text === undefined) return undefined;
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -172,6 +191,21 @@ async function detail(response: Response): Promise<string | undefined> {
   // FastAPI's list of what is wrong with the body.
   if (detail !== undefined) return printable(JSON.stringify(detail).slice(0, 500));
   return typeof title === "string" ? printable(title) : undefined;
+}
+
+/** A body that is not longer than an error's; undefined for others, and for one that breaks off. */
+async function shortText(response: Response): Promise<string | undefined> {
+  const decoder = new TextDecoder();
+  let text = "";
+  try {
+    for await (const bytes of response.body ?? []) {
+      text += decoder.decode(bytes, { stream: true });
+      if (text.length > MOST_ERROR_BYTES) return undefined;
+    }
+  } catch {
+    return undefined; // the status is all there is
+  }
+  return text + decoder.decode();
 }
 
 /** A server's words on a terminal: no control characters. */

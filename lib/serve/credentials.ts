@@ -13,7 +13,7 @@ const LONGEST_TOKEN = 1024;
 /** `Authorization: Basic` (the password), `Bearer`, or `/TOKEN/execute`, as users of Dockyter put it into the URL. */
 export function presented(path: string, authorization: string | null): Presented {
   const tokens: string[] = [];
-  const inPath = /^\/([^/]+)(\/(?:health|execute))$/.exec(path);
+  const inPath = /^\/([^/]+)(\/(?:health|execute|v1\/.+))$/.exec(path);
   if (inPath) tokens.push(inPath[1]!);
   const [scheme = "", credentials = ""] = (authorization ?? "").split(/ +/, 2);
   if (scheme.toLowerCase() === "bearer") tokens.push(credentials);

@@ -13,6 +13,7 @@ import { Problem } from "./problem.ts";
 import type { Call, Described, Route } from "./route.ts";
 import {
   CreateExecution,
+  CreateQuery,
   EventsQuery,
   Execution,
   ExecutionPage,
@@ -39,6 +40,7 @@ export const v1Routes: Route[] = [
     path: "/v1/executions",
     id: "createExecution",
     summary: "Run a command",
+    query: CreateQuery,
     body: { schema: CreateExecution, most: MOST_CREATE_BYTES },
     headers: {
       "Idempotency-Key": {
@@ -110,10 +112,11 @@ async function create(call: Call, tenant: Tenant): Promise<Response> {
   const { service, request, requestId } = call;
   const header = request.headers.get("idempotency-key");
   const name = header === null ? undefined : check(IdempotencyKey, header);
+  const { encoding } = check(CreateQuery, Object.fromEntries(call.query));
   const asked = await readJson(request, CreateExecution, MOST_CREATE_BYTES);
   const hash = createHash("sha256").update(JSON.stringify({ ...asked, wait: undefined })).digest("hex");
   const known = name === undefined ? undefined : before(call, tenant, { name, hash });
-  if (known) return await answer(known, call, { wait: asked.wait === true });
+  if (known) return await answer(known, call, { wait: asked.wait === true, encoding });
   const args = argsOf(asked);
   const job = judged(call, tenant, { asked, args });
   const live = admit(service, tenant, {
@@ -129,6 +132,7 @@ async function create(call: Call, tenant: Tenant): Promise<Response> {
   const tied = name === undefined;
   return await answer(knownLive(live), call, {
     wait: asked.wait === true,
+    encoding,
     ...(tied && { tied: live }),
     fresh: true,
   });
@@ -167,6 +171,7 @@ function judged(
 
 interface AnswerOptions {
   wait: boolean;
+  encoding: Encoding;
   /** It is ended when the client goes away while it waits. */
   tied?: Running;
   /** It was admitted just now. */
@@ -176,23 +181,23 @@ interface AnswerOptions {
 async function answer(
   known: Known,
   call: Call,
-  { wait, tied, fresh = false }: AnswerOptions,
+  { wait, encoding, tied, fresh = false }: AnswerOptions,
 ): Promise<Response> {
   const { request, service } = call;
   const gone = () => tied && service.executor.cancel(tied, "client");
   const headers = { location: `/v1/executions/${known.row.id}` };
   if (/^text\/event-stream\b/.test(request.headers.get("accept") ?? "")) {
-    const response = eventStream(known, { after: 0, encoding: "text", gone });
+    const response = eventStream(known, { after: 0, encoding, gone });
     response.headers.set("location", headers.location);
     return response;
   }
   if (wait && known.live) {
     request.signal.addEventListener("abort", gone, { once: true });
     if (request.signal.aborted) gone();
-    return await whenItEnds(known.live.ended, () => full(known, "text"), { gone, headers });
+    return await whenItEnds(known.live.ended, () => full(known, encoding), { gone, headers });
   }
   if (fresh) return Response.json(told(known.row), { status: 202, headers });
-  return Response.json(full(known, "text"), { headers });
+  return Response.json(full(known, encoding), { headers });
 }
 
 async function get(call: Call, tenant: Tenant): Promise<Response> {

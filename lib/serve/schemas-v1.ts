@@ -108,6 +108,8 @@ const encoding = z.enum(["text", "base64"]).default("text").meta({
   description: "How output is written; as text what is no UTF-8 becomes U+FFFD",
 });
 
+export const CreateQuery = z.strictObject({ encoding });
+
 export const GetQuery = z.strictObject({
   encoding,
   wait: z.coerce.number().min(0).max(3600).default(0).meta({

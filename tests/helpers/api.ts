@@ -21,13 +21,15 @@ export interface TinyOptions {
   socket?: string;
 }
 
-/** Answers each request as `answer` says. */
+/** Answers each request as `answer` says; what is not of Dockyter's contract, with 404. */
 export function tinyApi(
   answer: (asked: Asked, request: Request) => Response | Promise<Response>,
   { tls, socket }: TinyOptions = {},
 ): TinyApi {
   const asked: Asked[] = [];
   const handler = async (request: Request): Promise<Response> => {
+    // It has no more than Dockyter's contract.
+    if (new URL(request.url).pathname.includes("/v1/")) return new Response(null, { status: 404 });
     const text = await request.text();
     const one = {
       method: request.method,
