@@ -25,6 +25,8 @@ export interface Streams {
    */
   stdout(chunk: Uint8Array): void | Promise<void>;
   stderr(chunk: Uint8Array): void | Promise<void>;
+  /** Called when it was started, with its process: that, or one below it, becomes what is inside. */
+  started?(pid: number): void;
   /** Ends all that is inside, at once. */
   signal?: AbortSignal;
 }

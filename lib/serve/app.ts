@@ -3,6 +3,7 @@ import { Hono } from "hono";
 import type { Tenant } from "./config/types.ts";
 import { tenantOf } from "./config/tokens.ts";
 import { presented } from "./credentials.ts";
+import { fileRoutes } from "./routes-files.ts";
 import type { Handler, RequestInfo } from "./front/handler.ts";
 import { openApi } from "./openapi.ts";
 import { Problem } from "./problem.ts";
@@ -17,7 +18,7 @@ const REALM = { "www-authenticate": 'Basic realm="cordon", charset="UTF-8"' };
 const REQUEST_ID = /^[\w.-]{1,64}$/;
 
 export function createApp(service: Service, version: string): Handler {
-  const routes: Route[] = [...dockyterRoutes, ...v1Routes, ...operatorRoutes];
+  const routes: Route[] = [...dockyterRoutes, ...v1Routes, ...fileRoutes, ...operatorRoutes];
   const document = JSON.stringify(openApi(routes, version));
   routes.push({
     open: true,

@@ -1,6 +1,7 @@
 /** One execution, from its admission to its end, and how it is told. */
 import type { Result } from "../engine/engine.ts";
 import type { DockerVerdict, NamespacesVerdict } from "./policy/verdict.ts";
+import type { Work } from "./files/work.ts";
 import { newId } from "./ids.ts";
 import { Output } from "./output.ts";
 import type { Recorded, State } from "./store.ts";
@@ -11,6 +12,8 @@ export type Job = (NamespacesVerdict | DockerVerdict) & {
   stdin?: Uint8Array;
   /** A program and its arguments, which run without a shell. */
   argv?: string[];
+  /** Its own directory to work in, with what goes into it and comes out; absent when it has none. */
+  work?: Work;
 };
 
 /** What is known when it is admitted. */

@@ -52,7 +52,7 @@ function operation(route: Route, schemas: Schemas): Json {
     ...(body && {
       requestBody: {
         required: true,
-        content: { "application/json": { schema: schemas.of(body.schema, "input") } },
+        content: { [body.type ?? "application/json"]: { schema: schemas.of(body.schema, "input") } },
       },
     }),
     responses,

@@ -11,19 +11,26 @@ import type { Host } from "../host/host.ts";
 import type { Docker } from "./engines.ts";
 import type { Execution } from "./execution.ts";
 import type { Perform } from "./executor.ts";
-import type { DockerVerdict } from "./policy/verdict.ts";
+import { runInWork } from "./files/run.ts";
+import type { FileStore } from "./files/store.ts";
+import type { Work } from "./files/work.ts";
+import type { DockerVerdict, NamespacesVerdict } from "./policy/verdict.ts";
 
 export interface Means {
   host: Host;
+  files: FileStore;
   /** Absent when no container engine is used. */
   docker?: Docker;
 }
 
-export function performWith({ host, docker }: Means): Perform {
+export function performWith({ host, files, docker }: Means): Perform {
   const images = docker && new Images(docker, host);
   return async (execution): Promise<Result> => {
     const { job, script } = execution.admitted;
     const streams = streamsOf(execution);
+    if (job.engine === "namespaces" && job.work) {
+      return await withFiles(execution.id, job.work, { ...job, host, files, streams });
+    }
     if (job.engine === "namespaces") return await namespaces.run(job.spec, host, streams);
     if (!docker || !images) throw new CordonError("There is no container engine");
     if (job.pull === "missing") await images.need(job.image, job.platform, execution.signal);
@@ -38,6 +45,22 @@ export function performWith({ host, docker }: Means): Perform {
       return await commandFailure(error, streams);
     }
   };
+}
+
+interface WithFiles extends Pick<NamespacesVerdict, "spec">, Omit<Means, "docker"> {
+  streams: Streams;
+}
+
+async function withFiles(id: string, work: Work, { files, ...rest }: WithFiles): Promise<Result> {
+  return await runInWork({
+    ...rest,
+    bytes: work.limits.workBytes,
+    workdir: work.workdir,
+    fill: (directory) => directory.place(work.files, { store: files, tenant: work.tenant }),
+    async emptied(directory) {
+      files.keepResults(id, await directory.collect(work, files, id));
+    },
+  });
 }
 
 /** The pool brings the shell that runs the script, so that its containers can be made before there is one. */

@@ -28,7 +28,8 @@ interface RouteDescription {
   /** For clients that are generated, logs and metrics. */
   id: string;
   summary: string;
-  body?: { schema: z.ZodType; most: number };
+  /** JSON unless it has another type. */
+  body?: { schema: z.ZodType; most: number; type?: string };
   params?: Record<string, z.ZodType>;
   query?: z.ZodObject;
   headers?: Record<string, { description: string; schema: z.ZodType }>;

@@ -8,6 +8,7 @@ import type { Tenant } from "./config/types.ts";
 import { allTold, eventStream, within } from "./events.ts";
 import type { Execution as Running, Job } from "./execution.ts";
 import { ID } from "./ids.ts";
+import { withWork } from "./files/asked.ts";
 import { find, type Known, knownLive } from "./past.ts";
 import { Problem } from "./problem.ts";
 import type { Call, Described, Route } from "./route.ts";
@@ -163,7 +164,7 @@ function judged(
 ): Job {
   const verdict = service.judge({ tenant, args, cmd: scriptOf(asked) });
   const job = "refused" in verdict ? verdict : complete(verdict, asked, tenant);
-  if (!("refused" in job)) return job;
+  if (!("refused" in job)) return withWork(job, asked, { tenant, store: service.files });
   service.metrics.refused(job.rule);
   service.log("info", "refused", { request_id: requestId, tenant: tenant.name, rule: job.rule });
   throw new Problem("refused", { detail: job.refused });
@@ -194,10 +195,10 @@ async function answer(
   if (wait && known.live) {
     request.signal.addEventListener("abort", gone, { once: true });
     if (request.signal.aborted) gone();
-    return await whenItEnds(known.live.ended, () => full(known, encoding), { gone, headers });
+    return await whenItEnds(known.live.ended, () => full(known, encoding, service), { gone, headers });
   }
   if (fresh) return Response.json(told(known.row), { status: 202, headers });
-  return Response.json(full(known, encoding), { headers });
+  return Response.json(full(known, encoding, service), { headers });
 }
 
 async function get(call: Call, tenant: Tenant): Promise<Response> {
@@ -206,7 +207,7 @@ async function get(call: Call, tenant: Tenant): Promise<Response> {
   if (known.live && wait > 0) {
     await within(wait * 1000, Promise.race([known.live.ended, aborted(call.request)]));
   }
-  return Response.json(full(known, encoding));
+  return Response.json(full(known, encoding, call.service));
 }
 
 function list({ service, query }: Call, tenant: Tenant): Response {
@@ -245,12 +246,13 @@ function needed({ service, params }: Call, tenant: Tenant): Known {
   return known;
 }
 
-function full(known: Known, encoding: Encoding) {
+function full(known: Known, encoding: Encoding, { files }: Call["service"]) {
   const { row } = known;
   return {
     ...told(row),
     stdout: encoded(known.bytes("stdout"), encoding),
     stderr: encoded(known.bytes("stderr"), encoding),
+    results: files.results(row.id),
   };
 }
 

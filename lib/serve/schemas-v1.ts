@@ -2,6 +2,7 @@
 import * as z from "zod";
 import { ID } from "./ids.ts";
 import { MOST_SCRIPT_BYTES, text } from "./schemas.ts";
+import { filesIn, ResultFile, resultsWanted } from "./schemas-files.ts";
 
 /** Room for stdin in which every byte is escaped, beside the rest. */
 export const MOST_CREATE_BYTES = 4 * 2 ** 20;
@@ -48,6 +49,8 @@ export const CreateExecution = z.strictObject({
   }).optional().meta({
     description: "Within what the policy allows; what is left out has the policy's default",
   }),
+  files: filesIn.optional(),
+  results: resultsWanted.optional(),
   wait: z.boolean().optional().meta({
     description: "Answer when it has ended. Without an Idempotency-Key it is ended when the client goes away",
   }),
@@ -97,6 +100,7 @@ export const ExecutionWithOutput = z.object({
   ...Execution.shape,
   stdout: z.string().meta({ description: "As far as it is kept" }),
   stderr: z.string(),
+  results: z.array(ResultFile).meta({ description: "What became of the results that were asked for" }),
 }).meta({ id: "ExecutionWithOutput" });
 
 export const ExecutionPage = z.object({

@@ -10,6 +10,7 @@ import type { ServeConfig } from "./config/types.ts";
 import { delegateGroups } from "./delegate.ts";
 import { closeEngines, type Engines, keepReady, openEngines } from "./engines.ts";
 import { Executor } from "./executor.ts";
+import { FileStore } from "./files/store.ts";
 import { type Front, openFront } from "./front/front.ts";
 import type { Handler } from "./front/handler.ts";
 import type { Log } from "./log.ts";
@@ -101,6 +102,7 @@ export class Daemon {
   readonly #parts: Parts;
   readonly #executor: Executor;
   readonly #store: Store;
+  readonly #files: FileStore;
   readonly #prunes: number;
   #situation: ReturnType<typeof situationOf>;
 
@@ -109,12 +111,13 @@ export class Daemon {
     this.#parts = parts;
     const { setUp: { config }, host, state, log, engines } = parts;
     const store = this.#store = new Store(`${state}/executions.db`);
+    const files = this.#files = new FileStore(state);
     const metrics = new Metrics(buildInfo.version);
     metrics.watchFront(parts.front);
     this.#recover(host, metrics);
     this.#situation = situationOf(config);
     const executor = this.#executor = new Executor({
-      perform: performWith({ host, ...(engines.docker && { docker: engines.docker }) }),
+      perform: performWith({ host, files, ...(engines.docker && { docker: engines.docker }) }),
       store,
       metrics,
       log,
@@ -127,6 +130,7 @@ export class Daemon {
       },
       executor,
       store,
+      files,
       metrics,
       log,
       judge: (asked) => judge(asked, engines.facts),
@@ -168,6 +172,7 @@ export class Daemon {
     clearInterval(this.#prunes);
     const writes = this.#store.close();
     if (writes > 0) log("error", "unrecorded", { writes });
+    this.#files.close();
   }
 
   /** Ends all that runs. */
@@ -190,6 +195,7 @@ export class Daemon {
     const endedBefore = Date.now() - this.#situation.config.retentionSeconds * 1000;
     try {
       this.#store.prune({ endedBefore, outputBytes: MOST_KEPT_OUTPUT });
+      this.#files.sweep({ now: Date.now(), resultsBefore: endedBefore });
     } catch (error) {
       this.#parts.log("error", "prune", { error: String(error) });
     }

@@ -1,6 +1,7 @@
 /** What the routes have in common: the configuration of the moment, and the parts of the daemon. */
 import type { ServeConfig, Tenant } from "./config/types.ts";
 import type { Executor } from "./executor.ts";
+import type { FileStore } from "./files/store.ts";
 import type { Log } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
 import type { Verdict } from "./policy/verdict.ts";
@@ -18,6 +19,7 @@ export interface Service {
   readonly situation: Situation;
   readonly executor: Executor;
   readonly store: Store;
+  readonly files: FileStore;
   readonly metrics: Metrics;
   readonly log: Log;
   judge(asked: { tenant: Tenant; args: string; cmd: string }): Verdict;

@@ -61,6 +61,7 @@ async function toItsEnd(image: Uint8Array<ArrayBuffer>, streams: Streams): Promi
     stderr: "piped",
     clearEnv: true,
   });
+  streams.started?.(child.pid);
   // Init sees the end of the monitor's pipe and takes everything inside along.
   const end = () => killed(child);
   streams.signal?.addEventListener("abort", end);

@@ -160,12 +160,14 @@ function toConfig(file: ConfigFile, path: string): ServeConfig {
 }
 
 function toPolicy(name: string, file: ConfigFile["policies"][string]): Policy {
-  const { user, read_only, ...same } = file;
+  const { user, read_only, files, sessions, ...same } = file;
   return {
     ...same,
     name,
     readOnly: read_only,
     ...(user !== undefined && { containerUser: user }),
     network: same.network.filter((one) => networkNeverGiven(one) === undefined),
+    files: { workBytes: files.work, storeBytes: files.store, most: files.most, ttlSeconds: files.ttl },
+    sessions: { most: sessions.most, idleSeconds: sessions.idle },
   };
 }

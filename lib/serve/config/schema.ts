@@ -114,6 +114,18 @@ const limits = z.strictObject({
   tmp: ceiling(size(MIB), 256 * MIB),
 });
 
+const files = z.strictObject({
+  work: size(MIB).default(64 * MIB),
+  store: size(0).default(256 * MIB),
+  most: count(0, 100_000).default(1000),
+  ttl: seconds().default(3600),
+});
+
+const sessions = z.strictObject({
+  most: count(0, 10_000).default(4),
+  idle: seconds({ most: 30 * 86_400 }).default(900),
+});
+
 export const policySchema = z.strictObject({
   images: z.array(image).default([]),
   aliases: z.record(text("the name of an image", (name) => !/\s/.test(name)), target).default({}),
@@ -125,6 +137,8 @@ export const policySchema = z.strictObject({
   user: userText.optional(),
   read_only: truth.default(true),
   limits: limits.default(() => limits.parse({})),
+  files: files.default(() => files.parse({})),
+  sessions: sessions.default(() => sessions.parse({})),
 });
 
 const tenantSchema = z.strictObject({

@@ -124,4 +124,25 @@ export interface Policy {
   /** The container's root is read-only, with tmpfs at /tmp and a few other places. */
   readOnly: boolean;
   limits: Record<LimitName, Ceiling>;
+  files: FileLimits;
+  sessions: SessionLimits;
+}
+
+/** Of each tenant. */
+export interface FileLimits {
+  /** Size of the directory that an execution works in. */
+  workBytes: number;
+  /** All stored files together. */
+  storeBytes: number;
+  /** Stored files. */
+  most: number;
+  /** How long a stored file is kept. */
+  ttlSeconds: number;
+}
+
+/** Of each tenant. */
+export interface SessionLimits {
+  most: number;
+  /** The longest a session stays without a command. */
+  idleSeconds: number;
 }

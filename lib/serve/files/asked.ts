@@ -1,0 +1,62 @@
+/** From what was asked about files to the working directory of a job. */
+import { Buffer } from "node:buffer";
+import type { Tenant } from "../config/types.ts";
+import type { Job } from "../execution.ts";
+import { isIn } from "../policy/mounts.ts";
+import { Problem } from "../problem.ts";
+import type { CreateExecution } from "../schemas-v1.ts";
+import { WORK } from "./run.ts";
+import type { FileStore } from "./store.ts";
+import type { FileIn, Work } from "./work.ts";
+
+/** What the policy's sandbox begins in when nothing was said. */
+const HOME = "/tmp";
+
+/** The job with its working directory, when the request has to do with files. @throws Problem */
+export function withWork(
+  job: Job,
+  asked: Pick<CreateExecution, "files" | "results" | "workdir">,
+  { tenant, store }: { tenant: Tenant; store: FileStore },
+): Job {
+  const { files: given, results = [] } = asked;
+  if (given === undefined && asked.results === undefined) return job;
+  if (job.engine !== "namespaces") {
+    throw new Problem("refused", { detail: "Files are for programs of this machine, image host" });
+  }
+  const { spec } = job;
+  // A working directory that is not there otherwise is made as a file system of its own.
+  const mounts = spec.mounts.filter(({ dest, kind }) =>
+    !(kind === "tmp" && dest === spec.workdir.path && isIn(dest, WORK))
+  );
+  const taken = mounts.find(({ dest }) => isIn(dest, WORK) || isIn(WORK, dest));
+  if (taken) throw new Problem("invalid", { detail: `A mount at ${taken.dest} excludes files and results` });
+  const files = (given ?? []).map(({ path, text, base64, file, mode }): FileIn => ({
+    path,
+    mode: parseInt(mode, 8),
+    from: file !== undefined
+      ? { id: file }
+      : { bytes: text !== undefined ? new TextEncoder().encode(text) : Buffer.from(base64!, "base64") },
+  }));
+  const { files: limits } = tenant.policy;
+  const sizes = files.map(({ from }, index) => {
+    if ("bytes" in from) return from.bytes.length;
+    const row = store.get(from.id, tenant.name);
+    if (row) return row.size;
+    throw new Problem("invalid", { detail: `/files/${index}/file: There is no such file` });
+  });
+  const bytes = sizes.reduce((sum, size) => sum + size, 0);
+  if (bytes > limits.workBytes) {
+    const detail = `The files have ${bytes} bytes; a working directory has ${limits.workBytes}`;
+    throw new Problem("refused", { detail });
+  }
+  const { path } = spec.workdir;
+  const workdir = asked.workdir ?? (path === HOME ? undefined : path);
+  const work: Work = {
+    tenant: tenant.name,
+    limits,
+    files,
+    results,
+    ...(workdir !== undefined && { workdir }),
+  };
+  return { ...job, spec: { ...spec, mounts }, work };
+}
