@@ -59,7 +59,7 @@ export class Execution {
     return this.#abort.signal;
   }
 
-  /** Resolves when it ended, however. */
+  /** Resolves when it ended, however, and that was recorded if it can be. */
   get ended(): Promise<void> {
     return this.#ended.promise;
   }
@@ -94,6 +94,10 @@ export class Execution {
       signal,
       truncated: this.output.truncated,
     });
+  }
+
+  /** Tells those who wait that it has ended. */
+  tell(): void {
     this.#ended.resolve();
   }
 

@@ -1,4 +1,5 @@
 /** Admits executions, lets them run in turn, and records them: before they begin, and how they ended. */
+import { setImmediate } from "node:timers";
 import type { Result } from "../engine/engine.ts";
 import { CordonError } from "../errors.ts";
 import type { Tenant } from "./config/types.ts";
@@ -113,7 +114,7 @@ export class Executor {
     if (this.#queue.remove(execution, execution.admitted.tenant)) this.#over(execution);
   }
 
-  /** Takes nothing more; resolves when all that was admitted has ended. Its record may still have to be written. */
+  /** Takes nothing more; resolves when all that was admitted has ended and is recorded, if it can be. */
   drain(): Promise<void> {
     this.#draining = true;
     this.#idle ??= Promise.withResolvers<void>();
@@ -178,17 +179,19 @@ export class Executor {
   #unrecorded(execution: Execution, error: unknown): void {
     this.#parts.log("error", "unrecorded", { execution: execution.id, error: String(error) });
     execution.end(Date.now(), { failure: "it could not be recorded, and so was not begun" });
+    execution.tell();
     this.#forget(execution);
   }
 
   /** Records an end. */
   #over(execution: Execution): void {
     if (!execution.over) execution.end(Date.now());
-    this.#settle();
     const { store, metrics, log } = this.#parts;
     const row = execution.record();
     if (row.via === "v1") keepOutput(execution, store);
     store.update(row);
+    // After the record's transaction of this turn: a server that is killed now has told nobody what it forgets.
+    setImmediate(() => execution.tell());
     metrics.ended(row);
     log("info", "executed", {
       request_id: row.request_id,
@@ -202,6 +205,7 @@ export class Executor {
     });
     // Until it is written, the execution itself answers for it.
     store.written().then(() => this.#forget(execution));
+    this.#settle();
   }
 
   #forget(execution: Execution): void {
@@ -211,8 +215,11 @@ export class Executor {
     this.#settle();
   }
 
+  /** Lets {@link drain} go on after the record's transaction of this turn, whether it succeeds or not. */
   #settle(): void {
-    if (this.#idle && [...this.#live.values()].every(({ over }) => over)) this.#idle.resolve();
+    const idle = this.#idle;
+    if (!idle || ![...this.#live.values()].every(({ over }) => over)) return;
+    setImmediate(() => idle.resolve());
   }
 }
 
