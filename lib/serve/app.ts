@@ -8,6 +8,8 @@ import type { Handler, RequestInfo } from "./front/handler.ts";
 import { openApi } from "./openapi.ts";
 import { Problem } from "./problem.ts";
 import { dockyterRoutes } from "./routes-dockyter.ts";
+import { pageRoutes } from "./page.ts";
+import { meRoutes } from "./routes-me.ts";
 import { operatorRoutes } from "./routes-operator.ts";
 import { v1Routes } from "./routes-v1.ts";
 import type { Call, Route } from "./route.ts";
@@ -18,7 +20,13 @@ const REALM = { "www-authenticate": 'Basic realm="cordon", charset="UTF-8"' };
 const REQUEST_ID = /^[\w.-]{1,64}$/;
 
 export function createApp(service: Service, version: string): Handler {
-  const routes: Route[] = [...dockyterRoutes, ...v1Routes, ...fileRoutes, ...operatorRoutes];
+  const routes: Route[] = [
+    ...dockyterRoutes,
+    ...v1Routes,
+    ...fileRoutes,
+    ...meRoutes,
+    ...operatorRoutes,
+  ];
   const document = JSON.stringify(openApi(routes, version));
   routes.push({
     open: true,
@@ -30,6 +38,7 @@ export function createApp(service: Service, version: string): Handler {
     problems: [],
     answer: () => new Response(document, { headers: { "content-type": "application/json" } }),
   });
+  routes.push(...pageRoutes);
   const app = new Hono<{ Bindings: Incoming }>({ getPath: (_request, options) => options!.env!.path });
   for (const route of routes) {
     app.on(route.method, route.path.replaceAll(/\{(\w+)\}/g, ":$1"), (context) => {

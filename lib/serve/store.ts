@@ -44,6 +44,14 @@ const COLUMNS = [
   ...["stdout_bytes", "stderr_bytes", "truncated", "limits", "key", "asked"],
 ] as (keyof Recorded)[];
 
+export interface Usage {
+  since: number | null;
+  executions: number;
+  wall_ms: number;
+  cpu_ms: number;
+  output_bytes: number;
+}
+
 /** A piece of output as it is kept: `bytes` of a state are its JSON. */
 export interface KeptPiece {
   after: number;
@@ -140,6 +148,19 @@ export class Store {
     const sql =
       "SELECT * FROM executions WHERE tenant = ? AND id < ? AND state LIKE ? ORDER BY id DESC LIMIT ?";
     return this.#prepared(sql).all(tenant, before, state ?? "%", most) as unknown as Recorded[];
+  }
+
+  /** Of a tenant's last executions, `most` at most; `since` is when the first of them was created. */
+  usage(tenant: string, most: number): Usage {
+    const row = this.#row(
+      "SELECT min(created) AS since, count(*) AS executions, coalesce(sum(wall_ms), 0) AS wall_ms, " +
+        "coalesce(sum(coalesce(user_ms, 0) + coalesce(system_ms, 0)), 0) AS cpu_ms, " +
+        "coalesce(sum(coalesce(stdout_bytes, 0) + coalesce(stderr_bytes, 0)), 0) AS output_bytes " +
+        "FROM (SELECT * FROM executions WHERE tenant = ? ORDER BY id DESC LIMIT ?)",
+      tenant,
+      most,
+    );
+    return { ...row } as unknown as Usage;
   }
 
   output(id: string): KeptPiece[] {

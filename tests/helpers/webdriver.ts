@@ -23,7 +23,7 @@ function binary(): string | undefined {
 }
 
 /** Keys of the protocol. */
-export const KEY = { shift: "\uE008", enter: "\uE007" } as const;
+export const KEY = { shift: "\uE008", enter: "\uE007", tab: "\uE004", control: "\uE009" } as const;
 
 const READY_MS = 60_000;
 
@@ -36,6 +36,10 @@ export interface Browser extends AsyncDisposable {
   click(selector: string): Promise<void>;
   /** Keys go to what has the focus; they are pressed together. */
   press(...keys: string[]): Promise<void>;
+  /** Letters go to what has the focus, one after the other. */
+  type(text: string): Promise<void>;
+  /** A command of the Chrome DevTools Protocol: https://chromedevtools.github.io/devtools-protocol/ */
+  devtools<T>(cmd: string, params?: object): Promise<T>;
   screenshot(file: string): Promise<void>;
 }
 
@@ -67,6 +71,8 @@ export async function startBrowser(): Promise<Browser> {
     const capabilities = { alwaysMatch: { "goog:chromeOptions": { args, binary: binary() } } };
     const { sessionId } = await call<{ sessionId: string }>(`${base}/session`, { capabilities });
     const session = `${base}/session/${sessionId}`;
+    const keys = (actions: object[]) =>
+      call<void>(`${session}/actions`, { actions: [{ type: "key", id: "keyboard", actions }] });
     const run = <T>(body: string, ...args: unknown[]) =>
       call<T>(`${session}/execute/sync`, { script: body, args });
     return {
@@ -89,13 +95,16 @@ export async function startBrowser(): Promise<Browser> {
         });
         await call(`${session}/element/${Object.values(element)[0]}/click`, {});
       },
-      async press(...keys) {
-        const down = keys.map((value) => ({ type: "keyDown", value }));
-        const up = keys.toReversed().map((value) => ({ type: "keyUp", value }));
-        await call(`${session}/actions`, {
-          actions: [{ type: "key", id: "keyboard", actions: [...down, ...up] }],
-        });
-      },
+      press: (...values) =>
+        keys([
+          ...values.map((value) => ({ type: "keyDown", value })),
+          ...values.toReversed().map((value) => ({ type: "keyUp", value })),
+        ]),
+      type: (text) =>
+        keys(
+          [...text].flatMap((value) => [{ type: "keyDown", value }, { type: "keyUp", value }]),
+        ),
+      devtools: (cmd, params = {}) => call(`${session}/goog/cdp/execute`, { cmd, params }),
       async screenshot(file) {
         const picture = await call<string>(`${session}/screenshot`);
         await Deno.writeFile(file, Uint8Array.from(atob(picture), (letter) => letter.charCodeAt(0)));
