@@ -64,6 +64,7 @@ batchspawner==1.3.0
 sudospawner==1.0.0
 jupyter-server-proxy==4.4.0
 requests==2.32.4
+schemathesis==4.32.5
 '
 
 missing=

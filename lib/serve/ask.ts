@@ -28,8 +28,6 @@ export function argsOf(asked: CreateExecution): string {
     ...(pids === undefined ? [] : ["--pids-limit", String(pids)]),
     image ?? "host",
   ];
-  // An image is never taken for a flag.
-  if (words.at(-1)!.startsWith("-")) throw new Problem("invalid", { detail: "/image: begins with a dash" });
   return words.map(quoted).join(" ");
 }
 

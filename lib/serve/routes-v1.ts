@@ -17,6 +17,7 @@ import {
   CreateQuery,
   EventsQuery,
   Execution,
+  ExecutionEvent,
   ExecutionPage,
   ExecutionWithOutput,
   GetQuery,
@@ -29,9 +30,9 @@ import { encoded, type Encoding, told } from "./tell.ts";
 import { whenItEnds } from "./wait.ts";
 
 const EVENTS: Described = {
-  description:
-    "stdout and stderr with {data}, state with what has become of it, which is the last event when it ended",
+  description: "Events; the last one tells its end",
   type: "text/event-stream",
+  schema: ExecutionEvent,
 };
 const ID_PARAM = { id: z.string().regex(ID) };
 

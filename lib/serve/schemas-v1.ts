@@ -14,13 +14,13 @@ const MOST_STDIN = 2 ** 20;
 
 const STATES = ["queued", "running", "finished", "cancelled", "lost"] as const;
 
-const variableName = z.string().max(256).regex(/^[^=\s\0]+$/, "is no name of a variable");
+const variableName = text(256).regex(/^[^=\s]+$/, "is no name of a variable");
 
 export const CreateExecution = z.strictObject({
   command: z.union([text(MOST_SCRIPT_BYTES), z.array(text(MOST_SCRIPT_BYTES)).min(1).max(MOST_WORDS)]).meta({
     description: "A shell script, or a program and its arguments",
   }),
-  image: text(1024).optional().meta({
+  image: text(1024).regex(/^(?!-)/, "begins with a dash").optional().meta({
     description: "host, or the image of a container; not beside args. Default host",
   }),
   args: text(MOST_ARGS).optional().meta({
@@ -54,7 +54,22 @@ export const CreateExecution = z.strictObject({
   wait: z.boolean().optional().meta({
     description: "Answer when it has ended. Without an Idempotency-Key it is ended when the client goes away",
   }),
-}).meta({ id: "CreateExecution" });
+}).meta({
+  id: "CreateExecution",
+  // For the document; `ask.ts` checks it.
+  dependentSchemas: {
+    args: {
+      properties: {
+        image: false,
+        env: false,
+        workdir: false,
+        network: false,
+        limits: { properties: { memory: false, cpus: false, pids: false } },
+      },
+    },
+    stdin: { properties: { stdin_base64: false } },
+  },
+});
 
 export type CreateExecution = z.output<typeof CreateExecution>;
 
@@ -107,6 +122,15 @@ export const ExecutionPage = z.object({
   executions: z.array(Execution),
   next: z.string().nullable().meta({ description: "before of the next page; null on the last" }),
 }).meta({ id: "ExecutionPage" });
+
+export const ExecutionEvent = z.object({
+  id: z.string().optional().meta({ description: "The position after it, for Last-Event-ID" }),
+  event: z.enum(["stdout", "stderr", "state"]).optional(),
+  data: z.string().meta({
+    contentMediaType: "application/json",
+    description: "{data} of stdout and stderr; of state what has become of it, the last one with its end",
+  }),
+}).meta({ id: "ExecutionEvent" });
 
 const encoding = z.enum(["text", "base64"]).default("text").meta({
   description: "How output is written; as text what is no UTF-8 becomes U+FFFD",

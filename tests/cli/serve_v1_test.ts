@@ -151,13 +151,18 @@ test("a waiting client that goes away ends it, unless it has a key to come back 
     await client.write(new TextEncoder().encode(`${head.join("\r\n")}\r\n\r\n${body}`));
     await until(() => sleeping(word));
     client.close();
-    if (!kept) await until(() => !sleeping(word));
-    const [newest] = (await get(server, "?limit=1")).body.executions;
-    if (kept) {
-      assert.equal(newest.state, "running");
-      const cancelled = await server.request(`/v1/executions/${newest.id}/cancel`, { method: "POST" });
-      assert.equal((await cancelled.json()).state, "cancelled");
-    } else assert.deepEqual([newest.state, newest.reason], ["cancelled", "client"]);
+    const newest = async () => (await get(server, "?limit=1")).body.executions[0];
+    if (!kept) {
+      await until(() => !sleeping(word));
+      await until(async () => (await newest()).state !== "running");
+      const { state, reason } = await newest();
+      assert.deepEqual([state, reason], ["cancelled", "client"]);
+      continue;
+    }
+    const { id, state } = await newest();
+    assert.equal(state, "running");
+    const cancelled = await server.request(`/v1/executions/${id}/cancel`, { method: "POST" });
+    assert.equal((await cancelled.json()).state, "cancelled");
   }
 });
 
