@@ -16,8 +16,9 @@ import time
 import requests
 import websocket
 
-VICTIM, VICTIM_UID, OTHER_UID = "alice", 64710, 64711
-APP_PORT, BAIT_PORT = 24567, 24600
+OPTIONS = json.loads(sys.argv[1])
+VICTIM = "alice"
+VICTIM_UID, OTHER_UID = OPTIONS["uids"]
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOKEN = "admin-token-of-the-test"
 
@@ -82,6 +83,9 @@ def free_port():
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         return s.getsockname()[1]
+
+
+APP_PORT, BAIT_PORT = free_port(), free_port()
 
 
 def until(what, seconds=60):
@@ -272,7 +276,7 @@ def network_namespace(options):
 
 
 def main():
-    options = json.loads(sys.argv[1])
+    options = OPTIONS
     if victims():
         raise SystemExit(f"uid {VICTIM_UID} is in use")
     if options.get("elsewhere"):

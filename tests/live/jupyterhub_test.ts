@@ -70,13 +70,16 @@ function ownAddress(): string {
 async function session(wiring: Wiring): Promise<Session> {
   const directory = tmp();
   Deno.chmodSync(directory, 0o755);
+  // Nobody's, and not those of other tests on this machine.
+  const alice = 50_000 + 2 * (Deno.pid % 5000), bob = alice + 1;
   Deno.writeTextFileSync(
     `${directory}/passwd`,
-    `root:x:0:0::/root:/bin/sh\nalice:x:64710:64710::${directory}/home:/bin/sh\nbob:x:64711:64711::/:/bin/sh\n`,
+    `root:x:0:0::/root:/bin/sh\nalice:x:${alice}:${alice}::${directory}/home:/bin/sh\nbob:x:${bob}:${bob}::/:/bin/sh\n`,
   );
-  Deno.writeTextFileSync(`${directory}/group`, "root:x:0:\nalice:x:64710:\nbob:x:64711:\n");
+  Deno.writeTextFileSync(`${directory}/group`, `root:x:0:\nalice:x:${alice}:\nbob:x:${bob}:\n`);
   const options = {
     directory,
+    uids: [alice, bob],
     proxy: PROXY,
     publicIp: "127.0.0.1",
     hubIp: "127.0.0.1",
