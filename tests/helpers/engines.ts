@@ -353,12 +353,25 @@ async function stop(processes: Started[], directory: string): Promise<void> {
     await started.child.status;
     clearTimeout(timer);
   }
+  const holder = await holderOfNamespaces(directory);
   for (const pid of await processesNaming(`${directory}/`)) Deno.kill(pid, "SIGKILL");
+  if (holder !== undefined) Deno.kill(holder, "SIGKILL");
   const mounts = (await Deno.readTextFile("/proc/self/mountinfo")).split("\n")
     .map((line) => line.split(" ")[4] ?? "")
     .filter((path) => path.startsWith(`${directory}/`));
   for (const path of mounts.toReversed()) await new Deno.Command("umount", { args: ["-l", path] }).output();
   await Deno.remove(directory, { recursive: true });
+}
+
+/** A rootless Podman leaves a process that keeps its namespaces, and names nothing. */
+async function holderOfNamespaces(directory: string): Promise<number | undefined> {
+  try {
+    const pid = Number(await Deno.readTextFile(join(directory, "tmp/pause.pid")));
+    return await Deno.readTextFile(`/proc/${pid}/comm`) === "podman pause\n" ? pid : undefined;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
 }
 
 /** Processes with this text in their arguments. The directories here have unguessable names. */
