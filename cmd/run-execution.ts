@@ -18,7 +18,7 @@ import { writeAll } from "./run-streams.ts";
 const SIGPIPE = 13;
 /** How often a stream that broke off is taken up again, and after how many milliseconds. */
 const ATTEMPTS = 5;
-const PAUSE = 1000;
+const PAUSE = 500;
 const CUT = "It ended before the command did";
 
 /** It ends with us: the server sees that the request is given up. */
@@ -57,9 +57,7 @@ export async function attachTo(api: Api, id: string, signal: AbortSignal): Promi
         await shown.take(await follow(api, { id, after: before }, signal));
       } catch (error) {
         // Where nothing was heard yet, nobody has to be waited for.
-        const mayComeBack = error instanceof ApiError &&
-          (error.status === 200 || before > 0 && error.status === 0);
-        if (!mayComeBack) throw error;
+        if (!(error instanceof ApiError && error.status === 0 && shown.last > 0)) throw error;
         failure = error;
       }
       if (shown.final !== undefined) return tellEnd(shown.final);

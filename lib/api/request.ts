@@ -6,7 +6,7 @@ import { authorities } from "./authorities.ts";
 /** The API could not be reached, or answered with a status that is no success. */
 export class ApiError extends CordonError {
   override readonly name = "ApiError";
-  /** 0 when there was no answer. */
+  /** 0 when there was no answer, or not the whole of it. */
   readonly status: number;
 
   constructor(what: string, { status, why, hint }: { status: number; why?: string; hint?: string }) {
@@ -103,7 +103,7 @@ export class Api implements Disposable {
       yield* response.body ?? [];
     } catch (error) {
       signal?.throwIfAborted();
-      throw this.broken(failure(error, this.address.base));
+      throw this.broken(failure(error, this.address.base), 0);
     }
   }
 
@@ -135,9 +135,9 @@ export class Api implements Disposable {
     });
   }
 
-  /** An answer that is none. */
-  broken(why: string): ApiError {
-    return new ApiError(`The API at ${this.address.shown} gave no usable answer`, { status: 200, why });
+  /** An answer that is none; with status 0, one that broke off. */
+  broken(why: string, status = 200): ApiError {
+    return new ApiError(`The API at ${this.address.shown} gave no usable answer`, { status, why });
   }
 }
 

@@ -1,4 +1,5 @@
 /** Server-sent events from bytes: https://html.spec.whatwg.org/multipage/server-sent-events.html, section 9.2.6. */
+import { CordonError } from "../errors.ts";
 
 export interface ServerEvent {
   /** The last one given; empty before the first. */
@@ -10,7 +11,7 @@ export interface ServerEvent {
 /** Of one event; more is no output of a command in pieces. */
 const MOST_CHARACTERS = 16 * 2 ** 20;
 
-/** @throws RangeError for an event that does not end */
+/** @throws CordonError for an event that does not end */
 export async function* readEvents(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<ServerEvent> {
   const decoder = new TextDecoder();
   let rest = "", id = "", event = "", data: string[] = [], size = 0;
@@ -19,7 +20,9 @@ export async function* readEvents(chunks: AsyncIterable<Uint8Array>): AsyncGener
     // A CR at the end may be the first half of a CR LF.
     const lines = rest.split(/\r\n|\n|\r(?!$)/);
     rest = lines.pop()!;
-    if ((size += bytes.length) > MOST_CHARACTERS) throw new RangeError("An event has no end");
+    if ((size += bytes.length) > MOST_CHARACTERS) {
+      throw new CordonError("Cannot read the events of the API", { why: "One of them has no end" });
+    }
     for (const line of lines) {
       if (line === "") {
         size = 0;
