@@ -8,6 +8,7 @@ import type { Arch } from "./syscalls.ts";
 export const E = {
   PERM: -1,
   NOENT: -2,
+  NXIO: -6,
   SRCH: -3,
   TOOBIG: -7,
   NOEXEC: -8,

@@ -40,6 +40,8 @@ const OTHER = {
   execve: { parameters: ["buffer", "buffer", "buffer"], result: "i32" },
   // int access(const char *path, int mode)
   access: { parameters: ["buffer", "i32"], result: "i32" },
+  // off_t lseek(int fd, off_t offset, int whence)
+  lseek: { parameters: ["i32", "i64", "i32"], result: "i64" },
   // int unlink(const char *path)
   unlink: { parameters: ["buffer"], result: "i32" },
 } as const satisfies Deno.ForeignLibraryInterface;

@@ -11,6 +11,7 @@ import { dockyterRoutes } from "./routes-dockyter.ts";
 import { pageRoutes } from "./page.ts";
 import { meRoutes } from "./routes-me.ts";
 import { operatorRoutes } from "./routes-operator.ts";
+import { sessionRoutes } from "./routes-sessions.ts";
 import { v1Routes } from "./routes-v1.ts";
 import type { Call, Route } from "./route.ts";
 import type { Service } from "./service.ts";
@@ -25,6 +26,7 @@ export function createApp(service: Service, version: string): Handler {
     ...v1Routes,
     ...fileRoutes,
     ...meRoutes,
+    ...sessionRoutes,
     ...operatorRoutes,
   ];
   const document = JSON.stringify(openApi(routes, version));

@@ -1,4 +1,4 @@
-/** Identifiers of executions: UUIDs of version 7 (RFC 9562), which sort by the time they were made. */
+/** Identifiers. Of executions: UUIDs of version 7 (RFC 9562), which sort by the time they were made. */
 
 let last = 0;
 let counter = 0;
@@ -23,3 +23,11 @@ export function newId(now = Date.now()): string {
 }
 
 export const ID = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
+
+/** Of stored files and sessions: 128 bits that nobody guesses. */
+export const SECRET_ID = /^[0-9a-f]{32}$/;
+
+export function newSecretId(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}

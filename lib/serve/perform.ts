@@ -51,12 +51,23 @@ interface WithFiles extends Pick<NamespacesVerdict, "spec">, Omit<Means, "docker
   streams: Streams;
 }
 
-async function withFiles(id: string, work: Work, { files, ...rest }: WithFiles): Promise<Result> {
+async function withFiles(id: string, work: Work, means: WithFiles): Promise<Result> {
+  const { session } = work;
+  const run = () => inDirectory(id, work, means);
+  return session ? await session.turn(means.streams.signal!, run) : await run();
+}
+
+async function inDirectory(id: string, work: Work, { files, ...rest }: WithFiles): Promise<Result> {
+  const { session } = work;
   return await runInWork({
     ...rest,
     bytes: work.limits.workBytes,
     workdir: work.workdir,
-    fill: (directory) => directory.place(work.files, { store: files, tenant: work.tenant }),
+    async fill(directory) {
+      await session?.fill(directory);
+      await directory.place(work.files, { store: files, tenant: work.tenant });
+    },
+    ...(session && { keep: (directory) => session.keep(directory) }),
     async emptied(directory) {
       files.keepResults(id, await directory.collect(work, files, id));
     },

@@ -1,13 +1,14 @@
 /** Stored files: brought, looked at, fetched, removed. */
 import * as z from "zod";
+import { SECRET_ID } from "./ids.ts";
 import { check } from "./body.ts";
 import type { Tenant } from "./config/types.ts";
-import { FILE_ID, type StoredFile as Row, TooMuch } from "./files/store.ts";
+import { type StoredFile as Row, TooMuch } from "./files/store.ts";
 import { Problem } from "./problem.ts";
 import type { Call, Route } from "./route.ts";
 import { FileList, StoredFile, UploadQuery } from "./schemas-files.ts";
 
-const ID_PARAM = { id: z.string().regex(FILE_ID) };
+const ID_PARAM = { id: z.string().regex(SECRET_ID) };
 const BYTES = "application/octet-stream";
 
 export const fileRoutes: Route[] = [

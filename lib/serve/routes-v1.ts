@@ -26,6 +26,8 @@ import {
   ListQuery,
   MOST_CREATE_BYTES,
 } from "./schemas-v1.ts";
+import { inSession, sessionOf } from "./sessions/asked.ts";
+import type { Session } from "./sessions/sessions.ts";
 import { encoded, type Encoding, told } from "./tell.ts";
 import { whenItEnds } from "./wait.ts";
 
@@ -119,8 +121,10 @@ async function create(call: Call, tenant: Tenant): Promise<Response> {
   const hash = createHash("sha256").update(JSON.stringify({ ...asked, wait: undefined })).digest("hex");
   const known = name === undefined ? undefined : before(call, tenant, { name, hash });
   if (known) return await answer(known, call, { wait: asked.wait === true, encoding });
-  const args = argsOf(asked);
-  const job = judged(call, tenant, { asked, args });
+  const session = sessionOf(asked, service.sessions, tenant.name);
+  const whole = inSession(asked, session);
+  const args = argsOf(whole);
+  const job = judged(call, tenant, { asked: whole, args, session });
   const live = admit(service, tenant, {
     requestId,
     via: "v1",
@@ -130,6 +134,7 @@ async function create(call: Call, tenant: Tenant): Promise<Response> {
     script: scriptOf(asked),
     ...(name !== undefined && { key: { name, asked: hash } }),
   });
+  session?.attach(live);
   // Who has a key comes back for it.
   const tied = name === undefined;
   return await answer(knownLive(live), call, {
@@ -158,14 +163,14 @@ function before(
 }
 
 /** @throws Problem */
-function judged(
+export function judged(
   { service, requestId }: Call,
   tenant: Tenant,
-  { asked, args }: { asked: CreateExecution; args: string },
+  { asked, args, session }: { asked: CreateExecution; args: string; session?: Session | undefined },
 ): Job {
   const verdict = service.judge({ tenant, args, cmd: scriptOf(asked) });
   const job = "refused" in verdict ? verdict : complete(verdict, asked, tenant);
-  if (!("refused" in job)) return withWork(job, asked, { tenant, store: service.files });
+  if (!("refused" in job)) return withWork(job, asked, { tenant, store: service.files, session });
   service.metrics.refused(job.rule);
   service.log("info", "refused", { request_id: requestId, tenant: tenant.name, rule: job.rule });
   throw new Problem("refused", { detail: job.refused });

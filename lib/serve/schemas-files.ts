@@ -1,8 +1,7 @@
 /** What requests and answers about files hold. */
 import * as z from "zod";
 import { clash, pathFault } from "./files/paths.ts";
-import { FILE_ID } from "./files/store.ts";
-import { ID } from "./ids.ts";
+import { ID, SECRET_ID } from "./ids.ts";
 import { text } from "./schemas.ts";
 
 const MOST_FILES = 256, MOST_PATTERNS = 64, MOST_TEXT = 2 ** 20;
@@ -17,7 +16,7 @@ const FileIn = z.strictObject({
   text: z.string().max(MOST_TEXT).refine((value) => value.isWellFormed(), "holds a lone surrogate")
     .optional(),
   base64: z.base64().max(Math.ceil(MOST_TEXT / 3) * 4).optional(),
-  file: z.string().regex(FILE_ID).optional().meta({ description: "Id of a stored file" }),
+  file: z.string().regex(SECRET_ID).optional().meta({ description: "Id of a stored file" }),
   mode: z.string().regex(/^0?[0-7]{3}$/, "is not three octal digits").default("644"),
 }).superRefine(({ text, base64, file }, context) => {
   if ([text, base64, file].filter((given) => given !== undefined).length === 1) return;
@@ -42,7 +41,7 @@ export const ResultFile = z.object({
 }).meta({ id: "ResultFile" });
 
 export const StoredFile = z.object({
-  id: z.string().regex(FILE_ID),
+  id: z.string().regex(SECRET_ID),
   name: z.string(),
   size: z.int(),
   created: z.iso.datetime(),

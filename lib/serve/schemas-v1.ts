@@ -1,6 +1,6 @@
 /** What requests and answers of /v1 hold. */
 import * as z from "zod";
-import { ID } from "./ids.ts";
+import { ID, SECRET_ID } from "./ids.ts";
 import { MOST_SCRIPT_BYTES, text } from "./schemas.ts";
 import { filesIn, ResultFile, resultsWanted } from "./schemas-files.ts";
 
@@ -51,6 +51,9 @@ export const CreateExecution = z.strictObject({
   }),
   files: filesIn.optional(),
   results: resultsWanted.optional(),
+  session: z.string().regex(SECRET_ID).optional().meta({
+    description: "Runs in this session, after the commands before it; not beside image, args and network",
+  }),
   wait: z.boolean().optional().meta({
     description: "Answer when it has ended. Without an Idempotency-Key it is ended when the client goes away",
   }),

@@ -20,6 +20,7 @@ import { judge } from "./policy/judge.ts";
 import { checkAgainstHost } from "./policy/start.ts";
 import { situationOf } from "./service.ts";
 import type { SetUp } from "./setup.ts";
+import { Sessions } from "./sessions/sessions.ts";
 import { prepareState, stateDirectory } from "./state.ts";
 import { Store } from "./store.ts";
 
@@ -103,6 +104,7 @@ export class Daemon {
   readonly #executor: Executor;
   readonly #store: Store;
   readonly #files: FileStore;
+  readonly #sessions = new Sessions();
   readonly #prunes: number;
   #situation: ReturnType<typeof situationOf>;
 
@@ -131,6 +133,7 @@ export class Daemon {
       executor,
       store,
       files,
+      sessions: this.#sessions,
       metrics,
       log,
       judge: (asked) => judge(asked, engines.facts),
@@ -168,6 +171,7 @@ export class Daemon {
     await this.#executor.drain();
     clearTimeout(timer);
     await front.drain();
+    await this.#sessions.close();
     await closeEngines(engines);
     clearInterval(this.#prunes);
     const writes = this.#store.close();

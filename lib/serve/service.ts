@@ -5,6 +5,7 @@ import type { FileStore } from "./files/store.ts";
 import type { Log } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
 import type { Verdict } from "./policy/verdict.ts";
+import type { Sessions } from "./sessions/sessions.ts";
 import type { Store } from "./store.ts";
 
 /** What changes as a whole when the configuration is read again. */
@@ -20,6 +21,7 @@ export interface Service {
   readonly executor: Executor;
   readonly store: Store;
   readonly files: FileStore;
+  readonly sessions: Sessions;
   readonly metrics: Metrics;
   readonly log: Log;
   judge(asked: { tenant: Tenant; args: string; cmd: string }): Verdict;

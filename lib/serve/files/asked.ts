@@ -5,6 +5,7 @@ import type { Job } from "../execution.ts";
 import { isIn } from "../policy/mounts.ts";
 import { Problem } from "../problem.ts";
 import type { CreateExecution } from "../schemas-v1.ts";
+import type { Session } from "../sessions/sessions.ts";
 import { WORK } from "./run.ts";
 import type { FileStore } from "./store.ts";
 import type { FileIn, Work } from "./work.ts";
@@ -16,12 +17,14 @@ const HOME = "/tmp";
 export function withWork(
   job: Job,
   asked: Pick<CreateExecution, "files" | "results" | "workdir">,
-  { tenant, store }: { tenant: Tenant; store: FileStore },
+  { tenant, store, session }: { tenant: Tenant; store: FileStore; session: Session | undefined },
 ): Job {
   const { files: given, results = [] } = asked;
   if (given === undefined && asked.results === undefined) return job;
   if (job.engine !== "namespaces") {
-    throw new Problem("refused", { detail: "Files are for programs of this machine, image host" });
+    throw new Problem("refused", {
+      detail: "Files, results and sessions are for programs of this machine, image host",
+    });
   }
   const { spec } = job;
   // A working directory that is not there otherwise is made as a file system of its own.
@@ -57,6 +60,7 @@ export function withWork(
     files,
     results,
     ...(workdir !== undefined && { workdir }),
+    ...(session && { session }),
   };
   return { ...job, spec: { ...spec, mounts }, work };
 }

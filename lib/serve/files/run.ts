@@ -35,6 +35,8 @@ export interface InWork {
   fill(directory: WorkDirectory): Promise<void>;
   /** Called when the sandbox is gone, unless it was aborted or never came to the command. */
   emptied(directory: WorkDirectory): Promise<void>;
+  /** Called at the very end with what is the callee's from then on. Without it the directory goes. */
+  keep?(directory: WorkDirectory): void;
 }
 
 /** As {@link Engine.run}. @throws what `fill` and `emptied` throw */
@@ -63,7 +65,8 @@ export async function runInWork(work: InWork): Promise<Result> {
     if (directory && result.reason !== "aborted") await emptied(directory);
     return result;
   } finally {
-    directory?.[Symbol.dispose]();
+    if (directory && work.keep) work.keep(directory);
+    else directory?.[Symbol.dispose]();
   }
 }
 

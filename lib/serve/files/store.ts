@@ -5,9 +5,8 @@
 import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
 import { CordonError, reasonOf } from "../../errors.ts";
 import type { FileLimits } from "../config/types.ts";
+import { newSecretId } from "../ids.ts";
 import type { ResultFile } from "./work.ts";
-
-export const FILE_ID = /^[0-9a-f]{32}$/;
 
 export interface StoredFile {
   id: string;
@@ -89,7 +88,7 @@ export class FileStore {
     this.#coming.set(tenant, coming);
     const kept = this.#used(tenant);
     if (kept.files + coming.files >= limits.most) throw new TooMuch(`There are at most ${limits.most} files`);
-    const id = Array.from(crypto.getRandomValues(new Uint8Array(16)), hex).join("");
+    const id = newSecretId();
     const path = `${this.#directory}/${id}`;
     let size = 0;
     coming.files++;
@@ -224,8 +223,4 @@ function removeFile(path: string): void {
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
-}
-
-function hex(byte: number): string {
-  return byte.toString(16).padStart(2, "0");
 }

@@ -1,4 +1,5 @@
 /** A working directory of an execution: what goes into it and what comes out. Types only. */
+import type { Session } from "../sessions/sessions.ts";
 import type { FileLimits } from "../config/types.ts";
 
 export interface Work {
@@ -10,6 +11,8 @@ export interface Work {
   results: string[];
   /** Where the command begins, when it was said. */
   workdir?: string;
+  /** Whose files are there before and stay afterwards. */
+  session?: Session;
 }
 
 export interface FileIn {
