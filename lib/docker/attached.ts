@@ -23,6 +23,11 @@ export class Attached {
     return this.#notes ? withoutNote(output) : output;
   }
 
+  /** The same for who is done with a piece before asking for the next: a gigabyte of it leaves no garbage. */
+  passing(): AsyncGenerator<Output> {
+    return this.#notes ? this.output() : demultiplex(this.#reply.views(), { tty: this.#tty });
+  }
+
   /** Writes to stdin; waits while the process does not read. False when stdin takes nothing any more. */
   async write(bytes: Uint8Array): Promise<boolean> {
     return await this.#reply.connection.tryWrite(bytes);

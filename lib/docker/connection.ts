@@ -46,9 +46,14 @@ export class Connection {
 
   /** Some bytes (at most `max`), or null at the end of the stream. The array is the caller's to keep. */
   async read(max = BUFFER_BYTES): Promise<Uint8Array | null> {
+    return (await this.readView(max))?.slice() ?? null;
+  }
+
+  /** The same without a copy: the bytes are good until the next read. */
+  async readView(max = BUFFER_BYTES): Promise<Uint8Array | null> {
     if (this.#start === this.#end && !await this.#fill()) return null;
     const end = Math.min(this.#end, this.#start + max);
-    const bytes = this.#buffer.slice(this.#start, end);
+    const bytes = this.#buffer.subarray(this.#start, end);
     this.#start = end;
     return bytes;
   }

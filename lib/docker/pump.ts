@@ -51,13 +51,14 @@ async function copy(attached: Attached, reader: ReadableStreamDefaultReader<Uint
 /**
  * Moves the output to its sinks until it ends. When the container has ended and a read still brings nothing for
  * `silenceMs`, the output has ended as well, although the engine keeps the connection. Time in sinks does not count.
+ * With `passing` a piece is good until its sink is done.
  */
 export async function pumpOutput(
   attached: Attached,
   streams: Streams,
-  options: { exited: Promise<unknown>; silenceMs: number },
+  options: { exited: Promise<unknown>; silenceMs: number; passing?: boolean },
 ): Promise<void> {
-  const { exited, silenceMs } = options;
+  const { exited, silenceMs, passing = false } = options;
   let readingSince: number | undefined;
   let timer: ReturnType<typeof setTimeout> | undefined;
   let over = false;
@@ -73,7 +74,7 @@ export async function pumpOutput(
   };
   // When the wait fails, the end is found out by asking, after the output.
   exited.then(begin, () => undefined);
-  const output = attached.output();
+  const output = passing ? attached.passing() : attached.output();
   try {
     while (true) {
       readingSince = performance.now();

@@ -68,6 +68,18 @@ export class Reply {
     }
   }
 
+  /** The body as it arrives; after 101 a piece is good until the next one is asked for, which saves a copy of it. */
+  async *views(): AsyncGenerator<Uint8Array> {
+    if (this.status !== 101) return yield* this.chunks();
+    try {
+      for (let bytes = await this.connection.readView(); bytes; bytes = await this.connection.readView()) {
+        yield bytes;
+      }
+    } finally {
+      this.connection.close();
+    }
+  }
+
   /** The body as text, no more than `limit` bytes of it. */
   async text(limit = MAX_JSON_BYTES): Promise<string> {
     const decoder = new TextDecoder();

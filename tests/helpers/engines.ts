@@ -347,13 +347,13 @@ async function answers(path: string): Promise<boolean> {
  * minutes) and mounts that name the directory. Then removes it.
  */
 async function stop(processes: Started[], directory: string): Promise<void> {
+  const holder = await holderOfNamespaces(directory);
   for (const started of processes.toReversed()) {
     if (!started.ended) started.child.kill("SIGTERM");
     const timer = setTimeout(() => started.child.kill("SIGKILL"), 15_000);
     await started.child.status;
     clearTimeout(timer);
   }
-  const holder = await holderOfNamespaces(directory);
   for (const pid of await processesNaming(`${directory}/`)) Deno.kill(pid, "SIGKILL");
   if (holder !== undefined) Deno.kill(holder, "SIGKILL");
   const mounts = (await Deno.readTextFile("/proc/self/mountinfo")).split("\n")

@@ -47,7 +47,7 @@ export async function follow(
   try {
     if (streams.signal?.aborted) onAbort();
     if (streams.stdin) feed(started, streams.stdin);
-    await pumpOutput(attached, sinks(streams), { exited, silenceMs: timing.silenceMs });
+    await pumpOutput(attached, sinks(streams), { exited, silenceMs: timing.silenceMs, passing: true });
     const memory = await outOfMemory(client, id);
     const { code } = await awaitExit(engine, id, {
       waiting,
