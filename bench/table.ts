@@ -15,16 +15,17 @@ function quantile(values: readonly number[], q: number): number {
   return sorted[Math.round((sorted.length - 1) * q)] ?? NaN;
 }
 
-/** One row for each: median, half of the rounds lie between, and the ratio to the first row. */
-export function table(timings: readonly Timing[]): string {
+/** One row for each: median, half of the rounds lie between, the ratio to the first row, and what else there is to say. */
+export function table(timings: readonly Timing[], more: readonly string[] = []): string {
   const first = median(timings[0]?.ms ?? []);
-  const rows = timings.map(({ name, ms }) => [
+  const rows = timings.map(({ name, ms }, i) => [
     name,
     median(ms).toFixed(2),
     `${quantile(ms, 0.25).toFixed(2)}–${quantile(ms, 0.75).toFixed(2)}`,
     (median(ms) / first).toFixed(2),
+    more[i] ?? "",
   ]);
-  const all = [["", "median ms", "half within", "ratio"], ...rows];
+  const all = [["", "median ms", "half within", "ratio", ""], ...rows];
   const widths = all[0]!.map((_, i) => Math.max(...all.map((row) => row[i]!.length)));
   return all.map((row) =>
     row.map((cell, i) => i === 0 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!)).join("  ").trimEnd()
