@@ -51,10 +51,10 @@ async function measure(): Promise<void> {
 async function beside(docker: RunningEngine | undefined): Promise<void> {
   await using namespaces = await serving({ config: config("namespaces") });
   await using containers = docker &&
-    await serving({ user: "caller", state: tmp(), config: dockerConfig(docker) });
+    await serving({ user: "caller", state: tmp(), config: dockerConfig(docker, 4) });
   await using example = docker && await dockerCli(docker);
   const ways = [byHttp("cordon serve, namespaces", port(namespaces), "host")];
-  if (containers) ways.push(byHttp("cordon serve, Docker", port(containers), IMAGE));
+  if (containers) ways.push(byHttp("cordon serve, Docker, 4 ahead", port(containers), IMAGE));
   if (example) ways.push(byHttp("FastAPI and docker CLI", example.port, `--network none ${IMAGE}`));
   else console.log("Docker: not measured here\n");
   if (hostFs.stat("/usr/bin/bwrap")) ways.push({ name: "bwrap, no server", turn: spawned });
@@ -125,8 +125,7 @@ async function spawned({ script }: Command, clients: number): Promise<{ each: nu
 
 /** A container that was started ahead: from the request to the first byte of its output. */
 async function warmContainers(docker: RunningEngine): Promise<void> {
-  const pool = `[pool.containers]\n"${IMAGE}" = 2\n`;
-  await using server = await serving({ user: "caller", state: tmp(), config: dockerConfig(docker) + pool });
+  await using server = await serving({ user: "caller", state: tmp(), config: dockerConfig(docker, 2) });
   promise("warm Docker, first byte, ms", median(await firstBytes(server, IMAGE, 1000)), { most: 10 });
 }
 
@@ -277,11 +276,15 @@ tokens = ["${hashed(TOKEN)}"]
 `;
 }
 
-function dockerConfig({ endpoint }: RunningEngine): string {
-  return config("docker", { more: `docker.host = "unix://${endpoint.path}"` });
+/** With so many containers started ahead. */
+function dockerConfig({ endpoint }: RunningEngine, ahead: number): string {
+  const more = `docker.host = "unix://${endpoint.path}"\npool.containers = { "${IMAGE}" = ${ahead} }`;
+  return config("docker", { more });
 }
 
-const port = ({ url }: Serving) => Number(new URL(url).port);
+function port({ url }: Serving): number {
+  return Number(new URL(url).port);
+}
 
 /** In MiB, of a line of /proc/PID/status (proc_pid_status(5)). */
 function memory(pid: number, field: "VmRSS" | "VmHWM"): number {
@@ -295,7 +298,16 @@ async function dockerCli(docker: RunningEngine): Promise<Listening> {
   const env = { ...baseEnv(tmp()), DOCKER_HOST: `unix://${docker.endpoint.path}` };
   if (!hostFs.stat(FASTAPI)) {
     const wanted = ["fastapi==0.119.0", "uvicorn==0.38.0"];
-    const args = ["-m", "pip", "install", "-q", "--disable-pip-version-check", "--target", FASTAPI, ...wanted];
+    const args = [
+      "-m",
+      "pip",
+      "install",
+      "-q",
+      "--disable-pip-version-check",
+      "--target",
+      FASTAPI,
+      ...wanted,
+    ];
     const { success } = await new Deno.Command(python, { args }).output();
     if (!success) throw new Error("FastAPI cannot be installed");
   }

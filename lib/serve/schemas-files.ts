@@ -9,6 +9,9 @@ const MOST_FILES = 256, MOST_PATTERNS = 64, MOST_TEXT = 2 ** 20;
 const path = z.string().min(1).max(1024).superRefine((value, context) => {
   const fault = pathFault(value);
   if (fault !== undefined) context.addIssue({ code: "custom", message: fault });
+}).meta({
+  // For the document; most of what `pathFault` checks.
+  pattern: String.raw`^(?!\.{1,2}(/|$))[^/\u0000]{1,255}(/(?!\.{1,2}(/|$))[^/\u0000]{1,255}){0,31}$`,
 });
 
 const FileIn = z.strictObject({
