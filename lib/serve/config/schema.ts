@@ -161,7 +161,6 @@ const connections = z.strictObject({
 });
 
 const pool = z.strictObject({
-  namespaces: count(0, 1000).default(0),
   containers: z.record(target, count(1, 1000)).default({}),
 });
 

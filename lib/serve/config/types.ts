@@ -62,8 +62,6 @@ export interface Connections {
 
 /** What is made ready before anybody asks. */
 export interface Pool {
-  /** Sandboxes of the namespaces engine. */
-  namespaces: number;
   /** Started containers by image, as it stands in the policy that allows it. */
   containers: { image: string; count: number }[];
 }
