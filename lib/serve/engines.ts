@@ -15,6 +15,7 @@ import { judge } from "./policy/judge.ts";
 import { realPlaces } from "./policy/places.ts";
 import { hostShell } from "./policy/shell.ts";
 import type { PolicyFacts } from "./policy/verdict.ts";
+import { withoutVolumes } from "./policy/volumes.ts";
 
 export interface Docker {
   client: DockerClient;
@@ -80,7 +81,7 @@ async function openDocker(
 ): Promise<Docker> {
   const endpoint = await resolveEndpoint({ host: dockerHost }, host);
   const engine = await openEngine(endpoint, { apiVersion: host.env["DOCKER_API_VERSION"] || undefined });
-  const client = await openClient(engine);
+  const client = await openClient(engine, { amend: withoutVolumes });
   const removed = await sweep(client);
   if (removed.length > 0) log("warn", "left-over", { containers: removed });
   sweepAgain(client, log);

@@ -9,6 +9,8 @@
  *     await pool.close();                        // at drain
  *     await closeClient(client);
  */
+import type { ContainerConfig } from "../../docker/containers.ts";
+import type { ImageDetails } from "../../docker/images.ts";
 import { type Engine, info, isRootless } from "../../docker/system.ts";
 import { type DaemonIdentity, daemonIdentity } from "./identity.ts";
 import { Removals, type RemovalTiming } from "./removals.ts";
@@ -58,11 +60,16 @@ export interface DockerClient {
   readonly facts: EngineFacts;
   readonly removals: Removals;
   readonly timing: RunTiming;
+  readonly amend?: Amend;
 }
+
+/** Has the last word on a container before it is created, knowing its image. */
+export type Amend = (config: ContainerConfig, image: ImageDetails) => ContainerConfig;
 
 export interface ClientOptions {
   identity?: DaemonIdentity;
   timing?: Partial<RunTiming & RemovalTiming>;
+  amend?: Amend;
 }
 
 /** Asks the engine what it is. @throws EngineError when it does not answer */
@@ -78,6 +85,7 @@ export function clientOf(engine: Engine, facts: EngineFacts, options: ClientOpti
     facts,
     removals: new Removals(engine, options.timing),
     timing: { ...TIMING, ...engine.name === "podman" && PODMAN, ...options.timing },
+    ...(options.amend && { amend: options.amend }),
   };
 }
 

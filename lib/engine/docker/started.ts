@@ -10,7 +10,8 @@ import {
   waitContainer,
   type Waiting,
 } from "../../docker/containers.ts";
-import { BrokenConnectionError, EngineError } from "../../docker/errors.ts";
+import { BrokenConnectionError, EngineError, NotFoundError } from "../../docker/errors.ts";
+import { inspectImage } from "../../docker/images.ts";
 import { within } from "../../docker/pump.ts";
 import { startError } from "../../docker/starterror.ts";
 import type { DockerClient } from "./client.ts";
@@ -70,6 +71,7 @@ export async function startNew(
   const stop = () => session.abort(signal?.reason);
   signal?.addEventListener("abort", stop, { once: true });
   try {
+    config = await amended(client, config, session.signal);
     const { Id: id, Warnings } = await createNamed(client, config, session.signal);
     try {
       return {
@@ -92,6 +94,27 @@ export async function startNew(
 export async function end(client: DockerClient, started: Started): Promise<void> {
   started.session.abort(new EngineError("The run is over"));
   await client.removals.remove(started.id);
+}
+
+/** An image that is not there is the creation's to complain of. */
+async function amended(
+  { amend, engine, timing }: DockerClient,
+  config: ContainerConfig,
+  signal: AbortSignal,
+): Promise<ContainerConfig> {
+  if (!amend) return config;
+  try {
+    const looking = inspectImage(engine, config.Image, { signal });
+    const image = await within(looking, { ms: timing.createMs, signal });
+    if (image) return amend(config, image);
+    looking.catch(() => undefined);
+    throw new EngineError(`Cannot create a container from image ${config.Image}`, {
+      why: `The engine did not tell of it within ${timing.createMs} ms`,
+    });
+  } catch (error) {
+    if (error instanceof NotFoundError) return config;
+    throw error;
+  }
 }
 
 /** Creation is never broken off, which could leave a container that nobody knows of: it is removed when it is there. */

@@ -2,6 +2,7 @@
 import { posix } from "node:path";
 import { parse, TomlError } from "smol-toml";
 import { CordonError } from "../../errors.ts";
+import { anyRegistry } from "../policy/images.ts";
 import { networkNeverGiven } from "../policy/tables.ts";
 import { lineOf } from "./lines.ts";
 import { type ConfigFile, faults, fileSchema, mustParse, policySchema } from "./schema.ts";
@@ -102,6 +103,13 @@ function contradictions(file: ConfigFile): Fault[] {
     for (const flag of Object.keys(policy.values)) {
       if (flag === "usual") found.push({ key: [...at, "values", flag], message: "That is no flag" });
     }
+    const open = policy.pull === "missing" ? policy.images.find(anyRegistry) : undefined;
+    if (open !== undefined) {
+      const message =
+        `With pull = "missing" a request could have the engine connect to any host by the pattern ` +
+        `${open}; wanted the registry by its name, as in docker.io/**:*`;
+      found.push({ key: [...at, "images"], message });
+    }
     const nested = policy.mounts.find((a) =>
       policy.mounts.some((b) => a !== b && b.write && a.host.startsWith(`${b.host}/`))
     );
@@ -150,10 +158,7 @@ function toConfig(file: ConfigFile, path: string): ServeConfig {
       idleSeconds: connections.idle,
       stallSeconds: connections.stall,
     },
-    pool: {
-      namespaces: pool.namespaces,
-      containers: Object.entries(pool.containers).map(([image, count]) => ({ image, count })),
-    },
+    pool: { containers: Object.entries(pool.containers).map(([image, count]) => ({ image, count })) },
     policies,
     tenants: tenants.length === 0 && only ? [{ name: DEFAULT_NAME, tokens: [], policy: only }] : tenants,
   };

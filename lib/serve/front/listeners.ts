@@ -48,17 +48,7 @@ export async function openListener(
       transport: "unix",
       address: `unix:${wanted.unix}`,
       bound,
-      async accept() {
-        for (;;) {
-          const current = listener;
-          try {
-            return await current.accept();
-          } catch (error) {
-            await reloading;
-            if (current === listener) throw error;
-          }
-        }
-      },
+      accept: () => listener.accept(),
       reload: () => Promise.resolve(),
       close() {
         remove();

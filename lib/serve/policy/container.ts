@@ -19,8 +19,8 @@ export const TENANT_LABEL = "cordon.serve.tenant";
 const NANO = 1e9;
 /** Where programs write although the root is read-only, beside /tmp. */
 const SCRATCH = ["/var/tmp", "/run"];
-const SCRATCH_BYTES = 64 * 2 ** 20;
-const MOST_MOUNTS = 32;
+export const SCRATCH_BYTES = 64 * 2 ** 20;
+export const MOST_MOUNTS = 32;
 const NOT_ROOT = /^[1-9]\d*:[1-9]\d*$/;
 
 type Fields = Record<string, unknown>;
@@ -254,7 +254,7 @@ interface TmpfsOptions {
   readOnly: boolean;
 }
 
-function tmpfsText({ size, mode = "1777", readOnly }: TmpfsOptions & { size: number }): string {
+export function tmpfsText({ size, mode = "1777", readOnly }: TmpfsOptions & { size: number }): string {
   return `${readOnly ? "ro" : "rw"},exec,nosuid,nodev,mode=${mode},size=${size}`;
 }
 

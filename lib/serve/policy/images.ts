@@ -57,6 +57,13 @@ export function imagePattern(text: string): ImagePattern {
   };
 }
 
+/** Whether a pattern leaves it to a request which registry an image comes from. */
+export function anyRegistry(pattern: string): boolean {
+  if (pattern === HOST_IMAGE || ID.test(pattern)) return false;
+  const [registry = ""] = completed(pattern).split("/");
+  return registry.includes("*");
+}
+
 /** The domain and `library/` that docker adds to a short name. */
 function completed(name: string): string {
   if (name.startsWith("**")) return name;

@@ -34,7 +34,7 @@ Deno.test("the least configuration has a default for everything", () => {
     queue: 64,
     drainSeconds: 30,
     connections: CONNECTIONS,
-    pool: { namespaces: 0, containers: [] },
+    pool: { containers: [] },
   });
   assert.deepEqual(tenants, [{ name: "default", tokens: [], policy: policies[0] }]);
 });
@@ -58,7 +58,7 @@ concurrency = 8
 queue = 100
 drain = 0
 connections = { most = 10, per_address = 0, header = 1, body = 2, idle = "3s", stall = 4 }
-pool = { namespaces = 4, containers = { "python:3.12" = 2 } }
+pool = { containers = { "python:3.12" = 2 } }
 
 [policies.class]
 images = ["python:*", "host"]
@@ -89,7 +89,7 @@ tokens = ["sha256:${hash}"]
   assert.deepEqual(config.tls, { certificate: "/etc/cordon/tls/cert.pem", key: "/etc/ssl/key.pem" });
   assert.equal(config.tokens, "/etc/cordon/secret/tokens");
   assert.deepEqual([config.drainSeconds, config.retentionSeconds], [0, 90 * 86_400]);
-  assert.deepEqual(config.pool, { namespaces: 4, containers: [{ image: "python:3.12", count: 2 }] });
+  assert.deepEqual(config.pool, { containers: [{ image: "python:3.12", count: 2 }] });
   const [tenant] = config.tenants;
   assert.deepEqual([tenant!.rate, tenant!.queue, tenant!.concurrency], [{ count: 60, seconds: 60 }, 0, 2]);
   assert.deepEqual(tenant!.tokens, [new Uint8Array(32).fill(0xab)]);
@@ -161,6 +161,12 @@ const WRONG: [name: string, text: string, says: RegExp][] = [
     '[policies.default]\nmounts = [{ path = "/a", wirte = true }]',
     /wirte: There is no such key/,
   ],
+  [
+    "pulls from anywhere",
+    '[policies.default]\nimages = ["python:*", "**/python"]\npull = "missing"',
+    /images: With pull = "missing" a request could have the engine connect to any host by the pattern \*\*\/python/,
+  ],
+  ["sandboxes made ahead", "pool = { namespaces = 1 }\n" + POLICY, /pool\.namespaces: There is no such key/],
   [
     "a mount below one that is written",
     '[policies.default]\nmounts = ["/a/b", { path = "/a", write = true }]',

@@ -223,8 +223,9 @@ Deno.test("a configured user is the default and, unless others are listed, the o
 });
 
 Deno.test("pulling is the policy's", () => {
-  assert.equal(container("--pull missing img").pull, "missing");
-  assert.equal(container("--pull=never img").pull, "missing");
+  const pulled = 'images = ["docker.io/**"]\npull = "missing"';
+  assert.equal(container("--pull missing img", pulled).pull, "missing");
+  assert.equal(container("--pull=never img", pulled).pull, "missing");
   assert.match(
     refusal("--pull missing img", 'images = ["**"]').refused,
     /put here by whoever runs the server/,

@@ -77,7 +77,6 @@ flags = ["usual", "add-host", "cpu-shares", "cpuset-cpus", "dns", "dns-option", 
   "group-add", "label", "platform", "stop-signal", "stop-timeout", "ulimit"]
 network = ["none", "bridge", "course"]
 mounts = ["/srv/data", { path = "/srv/work", write = true }]
-pull = "missing"
 `;
 
 export function verdict(args: string, lines = GENEROUS, more: Partial<PolicyFacts> = {}): Verdict {
