@@ -81,7 +81,7 @@ set -- /proc/[0-9]*; echo $#; cat; exit 9`;
       const begun = Promise.withResolvers<void>();
       const config = { HostConfig, Cmd: ["sh", "-c", "echo begun; sleep 600"] };
       const streams = { stdout: () => begun.resolve(), stderr() {} };
-      const run = runContainer(client, { image: IMAGE, config, wallSeconds: 2 }, streams);
+      const run = runContainer(client, { image: IMAGE, config, wallSeconds: 4 }, streams);
       await Promise.race([begun.promise, run]);
       engine.pause();
       try {

@@ -201,7 +201,7 @@ export async function serveSuite(t: Deno.TestContext, engine: RunningEngine): Pr
       image: IMAGE,
       wait: true,
       command: "echo begun; sleep 600",
-      limits: { time: 2 },
+      limits: { time: 6 },
     });
     await until(() => begun(server));
     engine.pause();
