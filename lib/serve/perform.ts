@@ -14,6 +14,7 @@ import type { Perform } from "./executor.ts";
 import { runInWork } from "./files/run.ts";
 import type { FileStore } from "./files/store.ts";
 import type { Work } from "./files/work.ts";
+import { runInBox } from "./sessions/box.ts";
 import type { DockerVerdict, NamespacesVerdict } from "./policy/verdict.ts";
 
 export interface Means {
@@ -34,6 +35,10 @@ export function performWith({ host, files, docker }: Means): Perform {
     if (job.engine === "namespaces") return await namespaces.run(job.spec, host, streams);
     if (!docker || !images) throw new CordonError("There is no container engine");
     if (job.pull === "missing") await images.need(job.image, job.platform, execution.signal);
+    if (job.work) {
+      const { client } = docker;
+      return await runInBox({ id: execution.id, job, work: job.work, script, client, files, streams });
+    }
     const { image, config, argv, limits: { wallSeconds } } = job;
     try {
       if (argv) {

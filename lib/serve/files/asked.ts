@@ -21,18 +21,6 @@ export function withWork(
 ): Job {
   const { files: given, results = [] } = asked;
   if (given === undefined && asked.results === undefined) return job;
-  if (job.engine !== "namespaces") {
-    throw new Problem("refused", {
-      detail: "Files, results and sessions are for programs of this machine, image host",
-    });
-  }
-  const { spec } = job;
-  // A working directory that is not there otherwise is made as a file system of its own.
-  const mounts = spec.mounts.filter(({ dest, kind }) =>
-    !(kind === "tmp" && dest === spec.workdir.path && isIn(dest, WORK))
-  );
-  const taken = mounts.find(({ dest }) => isIn(dest, WORK) || isIn(WORK, dest));
-  if (taken) throw new Problem("invalid", { detail: `A mount at ${taken.dest} excludes files and results` });
   const files = (given ?? []).map(({ path, text, base64, file, mode }): FileIn => ({
     path,
     mode: parseInt(mode, 8),
@@ -52,15 +40,39 @@ export function withWork(
     const detail = `The files have ${bytes} bytes; a working directory has ${limits.workBytes}`;
     throw new Problem("refused", { detail });
   }
-  const { path } = spec.workdir;
-  const workdir = asked.workdir ?? (path === HOME ? undefined : path);
-  const work: Work = {
-    tenant: tenant.name,
-    limits,
-    files,
-    results,
-    ...(workdir !== undefined && { workdir }),
-    ...(session && { session }),
+  const work: Work = { tenant: tenant.name, limits, files, results, ...(session && { session }) };
+  return job.engine === "docker" ? inContainer(job, work) : inSandbox(job, work, asked.workdir);
+}
+
+/** @throws Problem */
+function inContainer(job: Job & { engine: "docker" }, work: Work): Job {
+  const { Mounts = [], Tmpfs = {} } = (job.config.HostConfig ?? {}) as {
+    Mounts?: { Target: string }[];
+    Tmpfs?: Record<string, string>;
   };
-  return { ...job, spec: { ...spec, mounts }, work };
+  refuseTaken([...Mounts.map(({ Target }) => Target), ...Object.keys(Tmpfs)]);
+  return { ...job, work };
+}
+
+/** @throws Problem */
+function inSandbox(job: Job & { engine: "namespaces" }, work: Work, asked: string | undefined): Job {
+  const { spec } = job;
+  // A working directory that is not there otherwise is made as a file system of its own.
+  const mounts = spec.mounts.filter(({ dest, kind }) =>
+    !(kind === "tmp" && dest === spec.workdir.path && isIn(dest, WORK))
+  );
+  refuseTaken(mounts.map(({ dest }) => dest));
+  const { path } = spec.workdir;
+  const workdir = asked ?? (path === HOME ? undefined : path);
+  return {
+    ...job,
+    spec: { ...spec, mounts },
+    work: { ...work, ...(workdir !== undefined && { workdir }) },
+  };
+}
+
+function refuseTaken(places: readonly string[]): void {
+  const taken = places.find((place) => isIn(place, WORK) || isIn(WORK, place));
+  if (taken === undefined) return;
+  throw new Problem("invalid", { detail: `A mount at ${taken} excludes files, results and sessions` });
 }

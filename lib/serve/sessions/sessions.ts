@@ -3,6 +3,7 @@
  * before are carried over to it. They are in memory and held by this process alone, so that nothing is left of them when
  * it ends, however it does.
  */
+import type { Box } from "../../engine/docker/box.ts";
 import type { Result } from "../../engine/engine.ts";
 import { CordonError } from "../../errors.ts";
 import type { SessionLimits } from "../config/types.ts";
@@ -24,6 +25,7 @@ export class Session {
   readonly #running = new Set<Execution>();
   readonly #gone: (session: Session) => void;
   #directory: WorkDirectory | undefined;
+  #box: Box | undefined;
   #last: Promise<unknown> = Promise.resolve();
   #timer: ReturnType<typeof setTimeout> | undefined;
   #over = false;
@@ -81,6 +83,12 @@ export class Session {
     if (this.#over) directory[Symbol.dispose]();
   }
 
+  /** The container of a session that has one. */
+  async box(make: () => Promise<Box>): Promise<Box> {
+    const box = this.#box ??= await make();
+    return box;
+  }
+
   /** Ends it and its commands, by `cancel`. Resolves when nothing is left of it. */
   async end(cancel: (execution: Execution) => void): Promise<void> {
     clearTimeout(this.#timer);
@@ -91,6 +99,8 @@ export class Session {
     await Promise.all(running.map(({ ended }) => ended));
     this.#directory?.[Symbol.dispose]();
     this.#directory = undefined;
+    await this.#box?.end();
+    this.#box = undefined;
   }
 
   #wait(): void {
