@@ -1,6 +1,7 @@
 /** Files in and out of the real server: what they are for, and what is tried with them. */
 import assert from "node:assert/strict";
-import { test, userns } from "../helpers/need.ts";
+import { root, test, userns } from "../helpers/need.ts";
+import { tmp } from "../helpers/run.ts";
 import { hashed, mark, type Serving, serving, sleeping, TOKEN, until } from "../helpers/serving.ts";
 import { ordinaryTmp } from "../helpers/user.ts";
 
@@ -327,6 +328,23 @@ test("a file has its time; what a dead server left half is gone at the next star
   assert.equal(await text(server, kept), "kept");
   const { mode } = Deno.statSync(`${state}/files`);
   assert.equal(mode! & 0o777, 0o700);
+});
+
+test("a server that root made another user reaches the directories of its sandboxes", {
+  needs: [root, userns],
+}, async () => {
+  await using server = await serving({
+    user: "caller",
+    state: tmp(),
+    config: `user = "nobody"\n${config()}`,
+  });
+  const { body } = await run(server, {
+    command: "id -un; cat in; echo done >out",
+    files: [{ path: "in", text: "in\n" }],
+    results: ["out"],
+  });
+  assert.equal(body.stdout, "user\nin\n", body.stderr);
+  assert.equal(await text(server, body.results[0].file), "done\n");
 });
 
 test("every bad request to /v1/files has its answer", options, async () => {
