@@ -228,9 +228,12 @@ export async function serveSuite(t: Deno.TestContext, engine: RunningEngine): Pr
       const refused = await server.execute("true", IMAGE);
       assert.deepEqual([refused.status, refused.headers.has("retry-after")], [503, true]);
       assert.ok(await healthy(server));
-      assert.equal((await containersOf(engine)).length, 0);
+      await until(async () => (await containersOf(engine)).length === 0);
       Deno.removeSync(filler);
       await until(async () => (await server.execute("exit 5", IMAGE)).body.exit_code === 5);
+      // Nor does the end wait for room.
+      fill(filler);
+      assert.equal((await server.stop()).code, 0);
     },
   );
 }
