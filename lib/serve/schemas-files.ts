@@ -24,7 +24,11 @@ const FileIn = z.strictObject({
 }).superRefine(({ text, base64, file }, context) => {
   if ([text, base64, file].filter((given) => given !== undefined).length === 1) return;
   context.addIssue({ code: "custom", message: "Wanted one of text, base64 and file" });
-}).meta({ id: "FileIn" });
+}).meta({
+  id: "FileIn",
+  // For the document.
+  oneOf: ["text", "base64", "file"].map((name) => ({ required: [name] })),
+});
 
 export const filesIn = z.array(FileIn).max(MOST_FILES).superRefine((files, context) => {
   const twice = clash(files.map(({ path }) => path));

@@ -1,7 +1,7 @@
 /** What requests and answers about sessions hold. */
 import * as z from "zod";
 import { SECRET_ID } from "./ids.ts";
-import { CreateExecution } from "./schemas-v1.ts";
+import { BESIDE_ARGS, CreateExecution } from "./schemas-v1.ts";
 
 const { image, args, env, workdir, network, limits } = CreateExecution.shape;
 
@@ -17,6 +17,7 @@ export const CreateSession = z.strictObject({
   }),
 }).meta({
   id: "CreateSession",
+  dependentSchemas: { args: BESIDE_ARGS },
   description: "What holds for each command; a command may set env, workdir and limits of its own",
 });
 

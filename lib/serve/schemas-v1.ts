@@ -16,6 +16,17 @@ const STATES = ["queued", "running", "finished", "cancelled", "lost"] as const;
 
 const variableName = text(256).regex(/^[^=\s]+$/, "is no name of a variable");
 
+/** For the document: what args excludes. `ask.ts` checks it. */
+export const BESIDE_ARGS = {
+  properties: {
+    image: false,
+    env: false,
+    workdir: false,
+    network: false,
+    limits: { properties: { memory: false, cpus: false, pids: false } },
+  },
+};
+
 export const CreateExecution = z.strictObject({
   command: z.union([text(MOST_SCRIPT_BYTES), z.array(text(MOST_SCRIPT_BYTES)).min(1).max(MOST_WORDS)]).meta({
     description: "A shell script, or a program and its arguments",
@@ -61,15 +72,7 @@ export const CreateExecution = z.strictObject({
   id: "CreateExecution",
   // For the document; `ask.ts` checks it.
   dependentSchemas: {
-    args: {
-      properties: {
-        image: false,
-        env: false,
-        workdir: false,
-        network: false,
-        limits: { properties: { memory: false, cpus: false, pids: false } },
-      },
-    },
+    args: BESIDE_ARGS,
     stdin: { properties: { stdin_base64: false } },
   },
 });
