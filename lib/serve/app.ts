@@ -5,6 +5,7 @@ import { tenantOf } from "./config/tokens.ts";
 import { presented } from "./credentials.ts";
 import { fileRoutes } from "./routes-files.ts";
 import type { Handler, RequestInfo } from "./front/handler.ts";
+import { isNear } from "./near.ts";
 import { openApi } from "./openapi.ts";
 import { Problem } from "./problem.ts";
 import { dockyterRoutes } from "./routes-dockyter.ts";
@@ -59,6 +60,7 @@ export function createApp(service: Service, version: string): Handler {
 
 /** What the outer half hands to the routes, and learns from them. */
 interface Incoming extends Omit<Call, "params" | "service"> {
+  peer: RequestInfo["peer"];
   path: string;
   tokens: string[];
   route: string;
@@ -74,6 +76,7 @@ async function handle(
   const given = request.headers.get("x-request-id") ?? "";
   const incoming: Incoming = {
     request,
+    peer,
     requestId: REQUEST_ID.test(given) ? given : crypto.randomUUID(),
     query: url.searchParams,
     route: "none",
@@ -110,7 +113,10 @@ const COMMON_HEADERS = {
 };
 
 async function answer(route: Route, call: Call & Incoming): Promise<Response> {
-  if (route.open) return await route.answer(call);
+  if (route.open) {
+    if (route.open === "near" && !isNear(call.request, call.peer)) authenticate(call);
+    return await route.answer(call);
+  }
   return await route.answer(call, authenticate(call));
 }
 

@@ -1,4 +1,4 @@
-/** What Prometheus is told, without the names of tenants: everybody may ask. https://prometheus.io/docs/instrumenting/exposition_formats/ */
+/** What Prometheus is told, without the names of tenants: any of them may ask. https://prometheus.io/docs/instrumenting/exposition_formats/ */
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { Execution } from "./execution.ts";
 import type { Recorded } from "./store.ts";

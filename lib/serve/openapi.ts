@@ -47,7 +47,7 @@ function operation(route: Route, schemas: Schemas): Json {
   return {
     operationId: id,
     summary,
-    security: open ? [] : [{ bearer: [] }, { basic: [] }],
+    security: open === true ? [] : [...(open ? [{}] : []), { bearer: [] }, { basic: [] }],
     ...(parameters(route, schemas)),
     ...(body && {
       requestBody: {
@@ -62,7 +62,7 @@ function operation(route: Route, schemas: Schemas): Json {
 /** What a route can always answer, besides what it names. */
 function problemsOf({ open, body, query }: Route, named: readonly ProblemName[]): ProblemName[] {
   return [
-    ...(open ? [] : ["unauthorized" as const]),
+    ...(open === true ? [] : ["unauthorized" as const]),
     ...(body ? ["bad-request", "too-large", "unsupported-media-type", "invalid"] as const : []),
     ...(query ? ["invalid" as const] : []),
     ...named,

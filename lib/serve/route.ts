@@ -37,9 +37,9 @@ interface RouteDescription {
   problems: readonly ProblemName[];
 }
 
-/** Everybody may ask. */
+/** Everybody may ask; or, without a token, only who asks on this machine and not through a proxy (`near.ts`). */
 export interface OpenRoute extends RouteDescription {
-  open: true;
+  open: true | "near";
   answer(call: Call): Response | Promise<Response>;
 }
 

@@ -29,11 +29,11 @@ export const operatorRoutes: Route[] = [
     },
   },
   {
-    open: true,
+    open: "near",
     method: "GET",
     path: "/metrics",
     id: "metrics",
-    summary: "Numbers for Prometheus",
+    summary: "Numbers for Prometheus; from elsewhere than this machine, and through a proxy, with a token",
     answers: { 200: { description: "Text exposition format", type: "text/plain" } },
     problems: [],
     async answer({ service: { metrics } }) {

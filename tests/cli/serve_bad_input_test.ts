@@ -189,4 +189,9 @@ test("the document describes every route, and refers to what it has", options, a
   }
   const metrics = await (await server.request("/metrics", { token: "" })).text();
   assert.match(metrics, /^cordon_requests_total\{route="openapi",status="200"\} 1$/m);
+  const proxied = { headers: { "X-Forwarded-For": "192.0.2.1" } };
+  const refused = await server.request("/metrics", { ...proxied, token: "" });
+  assert.equal(refused.status, 401);
+  await refused.body?.cancel();
+  assert.equal((await (await server.request("/metrics", proxied)).text()).startsWith("# HELP"), true);
 });
