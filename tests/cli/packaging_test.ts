@@ -280,6 +280,8 @@ for (const [name, proxy] of Object.entries(PROXIES)) {
         curl("/execute", "-u", "class:wrong", "-o", "/dev/null", "-w", "%{http_code}", ...body("id")),
       );
       assert.equal(wrong.stdout, "401");
+      const numbers = await run(curl("/metrics", "-o", "/dev/null", "-w", "%{http_code}"));
+      assert.match(numbers.stdout, /^40[34]$/);
       const huge = [...body("x".repeat(2_000_000)).slice(0, 2), "--data-binary", "@-"];
       const large = await run(curl("/execute", ...basic, "-o", "/dev/null", "-w", "%{http_code}", ...huge), {
         stdin: JSON.stringify({ cmd: "x".repeat(2_000_000), args: "host" }),

@@ -2,14 +2,15 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { type ContainerSummary, listContainers } from "../../lib/docker/containers.ts";
-import { tagImage } from "../../lib/docker/images.ts";
+import { importImage, tagImage } from "../../lib/docker/images.ts";
 import { tmp } from "../helpers/binary.ts";
-import { IMAGE as BUSYBOX, type RunningEngine } from "../helpers/engines.ts";
+import { busyboxTar, IMAGE as BUSYBOX, type RunningEngine } from "../helpers/engines.ts";
 import { type Answered, type Serving, serving, type ServingOptions, until } from "../helpers/serving.ts";
 
 const VANISHING = 1000;
 /** Podman completes a name as docker does only where it can pull; what is made here has no registry. */
 const IMAGE = `localhost/${BUSYBOX}`;
+const WITH_VOLUME = "localhost/cordon-test/volume:1";
 /** Among them, and with patience. */
 const STAYING = 20;
 const KILLS = 8;
@@ -55,6 +56,22 @@ export async function serveSuite(t: Deno.TestContext, engine: RunningEngine): Pr
       ) +
         "touch: /root/x: Read-only file system\ncan\n",
     );
+  });
+
+  await step("volumes of an image are in memory, and limited", async () => {
+    await importImage(engine.engine, WITH_VOLUME, { tar: await busyboxTar(), changes: ["VOLUME /data"] });
+    await using server = await start();
+    const look = "grep ' /data ' /proc/mounts; head -c 2000000 /dev/zero >/data/x && echo fits";
+    for (const pooled of [true, false]) {
+      const { body } = pooled
+        ? await server.execute(look, WITH_VOLUME)
+        : { body: await v1(server, { image: WITH_VOLUME, wait: true, command: ["sh", "-c", look] }) };
+      assert.match(
+        body.stdout,
+        /^tmpfs \/data tmpfs rw,nosuid,nodev\S*size=\d+k\S* 0 0\nfits\n$/,
+        body.stderr,
+      );
+    }
   });
 
   await step("limits: time with what was printed before, memory, processes, output", async () => {
@@ -247,7 +264,7 @@ queue = 2000
 drain = 20
 ${pool > 0 ? `pool = { containers = { "${IMAGE}" = ${pool} } }` : ""}
 [policies.default]
-images = ["${IMAGE}"]
+images = ["${IMAGE}", "${WITH_VOLUME}"]
 [tenants.default]
 `;
 }
