@@ -5,6 +5,11 @@ import { Problem } from "./problem.ts";
 /** JSON.parse takes any depth; nothing that is asked for here is deeper than this. */
 const DEEPEST = 16;
 const MOST_ERRORS = 20;
+/** Bytes of all bodies together that are read and not whole yet. */
+const MOST_COMING = 128 * 2 ** 20;
+const COMING_RETRY_S = 5;
+
+let coming = 0;
 
 /** @throws Problem */
 export async function readJson<Schema extends z.ZodType>(
@@ -72,10 +77,19 @@ async function readAtMost(request: Request, most: number): Promise<Uint8Array> {
   if (Number(request.headers.get("content-length") ?? 0) > most) throw tooLarge();
   const parts: Uint8Array[] = [];
   let size = 0;
-  for await (const part of request.body ?? []) {
-    size += part.length;
-    if (size > most) throw tooLarge();
-    parts.push(part);
+  try {
+    for await (const part of request.body ?? []) {
+      size += part.length;
+      coming += part.length;
+      if (size > most) throw tooLarge();
+      // Thousands of connections could each have most of a body.
+      if (coming > MOST_COMING) {
+        throw new Problem("capacity", { headers: { "retry-after": String(COMING_RETRY_S) } });
+      }
+      parts.push(part);
+    }
+  } finally {
+    coming -= size;
   }
   const whole = new Uint8Array(size);
   let at = 0;

@@ -63,7 +63,7 @@ function operation(route: Route, schemas: Schemas): Json {
 function problemsOf({ open, body, query }: Route, named: readonly ProblemName[]): ProblemName[] {
   return [
     ...(open === true ? [] : ["unauthorized" as const]),
-    ...(body ? ["bad-request", "too-large", "unsupported-media-type", "invalid"] as const : []),
+    ...(body ? ["bad-request", "too-large", "unsupported-media-type", "invalid", "capacity"] as const : []),
     ...(query ? ["invalid" as const] : []),
     ...named,
     ...FRONT_PROBLEMS,

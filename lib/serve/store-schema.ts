@@ -46,6 +46,8 @@ const STEPS = [
     bytes BLOB NOT NULL,
     PRIMARY KEY (id, after)
   ) WITHOUT ROWID;`,
+  // What is to be forgotten is looked for often, among very many.
+  "CREATE INDEX executions_by_end ON executions (ended) WHERE ended IS NOT NULL",
 ];
 
 export function migrate(db: DatabaseSync): void {

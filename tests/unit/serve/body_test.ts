@@ -68,3 +68,38 @@ Deno.test("what is wrong is pointed at", async () => {
     return true;
   });
 });
+
+Deno.test("bodies that do not come to their end have bounded memory together", async () => {
+  const piece = new Uint8Array(2 ** 20).fill(32);
+  const ends: (() => void)[] = [];
+  /** Sends 8 MiB and stays. */
+  const begin = () => {
+    const sent = Promise.withResolvers<void>();
+    let pieces = 0;
+    const body = new ReadableStream<Uint8Array<ArrayBuffer>>({
+      pull(controller) {
+        if (pieces++ < 8) return controller.enqueue(piece);
+        sent.resolve();
+        ends.push(() => controller.close());
+        return new Promise(() => {});
+      },
+    });
+    const request = new Request("http://x", {
+      method: "POST",
+      body,
+      headers: { "content-type": "application/json" },
+    });
+    const answer = readJson(request, ExecuteRequest, 2 ** 30).then(
+      () => undefined,
+      (error) => error instanceof Problem ? error.status : error,
+    );
+    return { answer, sent: sent.promise };
+  };
+  const all = Array.from({ length: 16 }, begin);
+  await Promise.all(all.map(({ sent }) => sent));
+  assert.equal(await begin().answer, 503);
+  for (const end of ends) end();
+  // White space is no JSON; and there is room again.
+  assert.deepEqual(await Promise.all(all.map(({ answer }) => answer)), all.map(() => 400));
+  assert.deepEqual(await read('{"cmd":"ls","args":"host"}'), { cmd: "ls", args: "host" });
+});
