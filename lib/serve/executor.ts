@@ -35,6 +35,8 @@ export interface ExecutorParts {
 const DRAIN_RETRY_S = 10;
 const RECORD_RETRY_S = 5;
 const LONGEST_RETRY_S = 60;
+/** Bytes that executions may bring along, as stdin and files, as long as they have not ended: of one tenant, of all. */
+const MOST_BROUGHT = { tenant: 64 * 2 ** 20, all: 256 * 2 ** 20 };
 
 export class Executor {
   readonly #parts: ExecutorParts;
@@ -77,6 +79,7 @@ export class Executor {
     if (this.#draining) throw new Busy("draining", DRAIN_RETRY_S);
     if (this.#parts.store.trouble !== undefined) throw new Busy("record", RECORD_RETRY_S);
     this.#takeRate(tenant);
+    this.#checkBrought(tenant.name, brought(admitted));
     const execution = new Execution({ ...admitted, tenant: tenant.name });
     const place = this.#queue.add(execution, tenant.name, {
       concurrency: tenant.concurrency ?? this.#limits.concurrency,
@@ -135,6 +138,19 @@ export class Executor {
     bucket.resize(rate);
     const seconds = bucket.take(now);
     if (seconds > 0) throw new Busy("rate", Math.ceil(seconds));
+  }
+
+  /** A queue has as many bytes as its places together. */
+  #checkBrought(tenant: string, more: number): void {
+    if (more === 0) return;
+    let own = more, all = more;
+    for (const { admitted } of this.#live.values()) {
+      const bytes = brought(admitted);
+      all += bytes;
+      if (admitted.tenant === tenant) own += bytes;
+    }
+    if (own > MOST_BROUGHT.tenant) throw new Busy("tenant", this.#patience());
+    if (all > MOST_BROUGHT.all) throw new Busy("capacity", this.#patience());
   }
 
   /** Whole seconds until a place is likely to be free. */
@@ -221,6 +237,13 @@ export class Executor {
     if (!idle || ![...this.#live.values()].every(({ over }) => over)) return;
     setImmediate(() => idle.resolve());
   }
+}
+
+function brought({ job: { stdin, work } }: Pick<Admitted, "job">): number {
+  return (work?.files ?? []).reduce(
+    (sum, { from }) => sum + ("bytes" in from ? from.bytes.length : 0),
+    stdin?.length ?? 0,
+  );
 }
 
 function describe(error: CordonError): string {

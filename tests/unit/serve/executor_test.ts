@@ -201,3 +201,30 @@ Deno.test("while the record takes nothing, nothing is admitted", async () => {
   await settle();
   store.close();
 });
+
+Deno.test("what waiting executions bring along has a bound, for each tenant and for all", async () => {
+  const { executor, running, submit } = begin({ length: 1000 });
+  const bring = (name: string, bytes: number) =>
+    executor.submit(tenant(name), {
+      requestId: "r",
+      via: "v1",
+      job: { ...job, stdin: new Uint8Array(bytes) },
+      args: "host",
+      command: '"true"',
+      script: "true",
+    });
+  const large = 60 * 2 ** 20;
+  const first = bring("a", large);
+  assert.throws(() => bring("a", large), busy("tenant"));
+  for (const name of ["b", "c", "d"]) bring(name, large);
+  assert.throws(() => bring("e", large), busy("capacity"));
+  submit(tenant("e"));
+  await settle();
+  running[0]!.end(EXITED);
+  await first.ended;
+  await settle();
+  bring("a", large);
+  executor.cancelAll("shutdown");
+  await executor.drain();
+  await settle();
+});
