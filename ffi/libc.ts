@@ -38,6 +38,8 @@ const OTHER = {
   close: { parameters: ["i32"], result: "i32" },
   // int execv(const char *path, char *const argv[])
   execve: { parameters: ["buffer", "buffer", "buffer"], result: "i32" },
+  // int ioctl(int fd, unsigned long request, void *arg), or an int as arg
+  ioctl: { parameters: ["i32", "u64", "u64"], result: "i32" },
   // int access(const char *path, int mode)
   access: { parameters: ["buffer", "i32"], result: "i32" },
   // off_t lseek(int fd, off_t offset, int whence)
@@ -68,6 +70,18 @@ function others(): PropertyDescriptorMap {
 /** The calling thread's errno, to be read right after the failing call. */
 export function lastErrno(): number {
   return new Deno.UnsafePointerView(libc().__errno_location()!).getInt32();
+}
+
+/** ioctl(2), whose argument is a structure or a number. */
+export function ioctl(
+  fd: number,
+  request: number,
+  argument: number | Uint8Array<ArrayBuffer> | Uint16Array<ArrayBuffer>,
+): number {
+  const word = typeof argument === "number"
+    ? BigInt(argument)
+    : Deno.UnsafePointer.value(Deno.UnsafePointer.of(argument));
+  return libc().ioctl(fd, BigInt(request), word);
 }
 
 /** A NULL-terminated vector of C strings for the exec family; `keep` must stay referenced until the call. */

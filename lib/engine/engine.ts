@@ -17,8 +17,12 @@ export interface Engine {
 }
 
 export interface Streams {
-  /** All that stdin gives; empty when absent. */
-  stdin?: Uint8Array;
+  /** All that stdin gives, at once or over time; empty when absent. A stream is cancelled when nobody reads it any more. */
+  stdin?: Uint8Array | ReadableStream<Uint8Array>;
+  /** The target gets a terminal of this size on descriptors 0–2. All that appears there comes as stdout. */
+  terminal?: TerminalSize;
+  /** Called once it runs, with what can be done to it from then on. */
+  begun?(controls: Controls): void;
   /**
    * Called with each piece of output, whose bytes are good until it has resolved. Then the next piece is read; the target
    * waits meanwhile.
@@ -29,6 +33,19 @@ export interface Streams {
   started?(pid: number): void;
   /** Ends all that is inside, at once. */
   signal?: AbortSignal;
+}
+
+export interface TerminalSize {
+  rows: number;
+  columns: number;
+}
+
+/** To be used until the run has ended; after that nothing happens. */
+export interface Controls {
+  /** Delivers a signal: to the target's process group, or in a container to its first process. */
+  signal(name: Deno.Signal): void | Promise<void>;
+  /** Nothing happens without a terminal. */
+  resize(size: TerminalSize): void | Promise<void>;
 }
 
 /** How a run ended. Times in milliseconds. */

@@ -1,5 +1,6 @@
 /** The HTTP side: from a request to its route, and what all routes have in common. */
 import { Hono } from "hono";
+import { offeredTokens } from "./attach-messages.ts";
 import type { Tenant } from "./config/types.ts";
 import { tenantOf } from "./config/tokens.ts";
 import { presented } from "./credentials.ts";
@@ -82,6 +83,7 @@ async function handle(
     route: "none",
     ...presented(url.pathname, request.headers.get("authorization")),
   };
+  incoming.tokens.push(...offeredTokens(request));
   const named = { request_id: incoming.requestId, peer: peer.address };
   let response: Response;
   try {
@@ -98,7 +100,7 @@ async function handle(
   if (response.status >= 400) {
     log("info", "answered", { ...named, route: incoming.route, status: response.status });
   }
-  // The runtime's own answer to a WebSocket: its headers cannot be changed.
+  // A WebSocket from here on: the front writes its head.
   if (response.status === 101) return response;
   for (const [name, value] of Object.entries(COMMON_HEADERS)) {
     if (!response.headers.has(name)) response.headers.set(name, value);

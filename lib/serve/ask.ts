@@ -2,6 +2,7 @@
 import { Buffer } from "node:buffer";
 import type { Tenant } from "./config/types.ts";
 import type { Job } from "./execution.ts";
+import type { Interactive } from "./interaction.ts";
 import type { Refusal, Verdict } from "./policy/verdict.ts";
 import { Problem } from "./problem.ts";
 import type { CreateExecution } from "./schemas-v1.ts";
@@ -45,6 +46,23 @@ export function stdinOf({ stdin, stdin_base64 }: CreateExecution): Uint8Array | 
   return stdin_base64 === undefined ? undefined : new Uint8Array(Buffer.from(stdin_base64, "base64"));
 }
 
+/** How it takes what comes later. @throws Problem when that was asked for in part, or beside stdin */
+export function interactiveOf(asked: CreateExecution): Interactive | undefined {
+  const { interactive = false, tty = false, on_detach } = asked;
+  if (!interactive) {
+    const alone = tty !== false ? "tty" : on_detach !== undefined ? "on_detach" : undefined;
+    if (alone) throw new Problem("invalid", { detail: `${alone} needs interactive` });
+    return undefined;
+  }
+  if (asked.stdin !== undefined || asked.stdin_base64 !== undefined) {
+    throw new Problem("invalid", { detail: "interactive and stdin exclude each other" });
+  }
+  const terminal = tty === true ? USUAL_TERMINAL : tty;
+  return { onDetach: on_detach ?? "keep", ...(terminal && { terminal }) };
+}
+
+const USUAL_TERMINAL = { rows: 24, columns: 80 };
+
 /** The verdict with what docker run has no flag for: time, output, and a program without a shell. */
 export function complete(
   verdict: Exclude<Verdict, Refusal>,
@@ -68,12 +86,20 @@ export function complete(
     ...(output !== undefined && { outputBytes: output }),
   };
   const stdin = stdinOf(asked);
-  const more = { limits, ...(stdin && { stdin }), ...(typeof command !== "string" && { argv: command }) };
+  const interactive = interactiveOf(asked);
+  const more = {
+    limits,
+    ...(stdin && { stdin }),
+    ...(interactive && { interactive }),
+    ...(typeof command !== "string" && { argv: command }),
+  };
   if (verdict.engine === "docker") return { ...verdict, ...more };
   const spec = {
     ...verdict.spec,
     limits: { ...verdict.spec.limits, wallSeconds: limits.wallSeconds },
     ...(typeof command !== "string" && { command }),
+    // As engines set it for a container.
+    ...(interactive?.terminal && { env: { TERM: "xterm", ...verdict.spec.env } }),
   };
   return { ...verdict, ...more, spec };
 }

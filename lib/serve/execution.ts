@@ -3,6 +3,7 @@ import type { Result } from "../engine/engine.ts";
 import type { DockerVerdict, NamespacesVerdict } from "./policy/verdict.ts";
 import type { Work } from "./files/work.ts";
 import { newId } from "./ids.ts";
+import { Interaction, type Interactive } from "./interaction.ts";
 import { Output } from "./output.ts";
 import type { Recorded, State } from "./store.ts";
 
@@ -14,6 +15,8 @@ export type Job = (NamespacesVerdict | DockerVerdict) & {
   argv?: string[];
   /** Its own directory to work in, with what goes into it and comes out; absent when it has none. */
   work?: Work;
+  /** Instead of stdin. */
+  interactive?: Interactive;
 };
 
 /** What is known when it is admitted. */
@@ -38,6 +41,8 @@ export class Execution {
   readonly id: string = newId();
   readonly created: number = Date.now();
   readonly output: Output;
+  /** Absent when it takes nothing while it runs. */
+  readonly interaction?: Interaction;
   readonly #ended = Promise.withResolvers<void>();
   readonly #abort = new AbortController();
   state: State = "queued";
@@ -52,6 +57,7 @@ export class Execution {
   constructor(readonly admitted: Admitted) {
     this.output = new Output(admitted.job.limits.outputBytes);
     this.output.state({ state: "queued" });
+    if (admitted.job.interactive) this.interaction = new Interaction(admitted.job.interactive);
   }
 
   /** Ends what runs. */

@@ -41,8 +41,8 @@ export function performWith({ host, files, docker }: Means): Perform {
     }
     const { image, config, argv, limits: { wallSeconds } } = job;
     try {
-      if (argv) {
-        const container = { image, config: { ...config, Cmd: argv }, wallSeconds };
+      if (argv || streams.terminal) {
+        const container = { image, config: { ...config, Cmd: argv ?? shell(script) }, wallSeconds };
         return await runContainer(docker.client, container, streams);
       }
       return await docker.pool.run({ ...withoutCommand(job), script, wallSeconds }, streams);
@@ -79,6 +79,12 @@ async function inDirectory(id: string, work: Work, { files, ...rest }: WithFiles
   });
 }
 
+/** The shell that a container of the pool would run it with: one with a terminal cannot wait for its script there. */
+function shell(script: string): string[] {
+  const find = 'command -v bash >/dev/null 2>&1 && exec bash -lc "$1"; exec sh -c "$1"';
+  return ["sh", "-c", find, "sh", script];
+}
+
 /** The pool brings the shell that runs the script, so that its containers can be made before there is one. */
 export function withoutCommand({ image, config }: DockerVerdict): ContainerJob {
   const { Cmd: _, ...rest } = config;
@@ -97,10 +103,13 @@ async function commandFailure(error: unknown, { stderr }: Streams): Promise<Resu
   return { reason: "exited", exitCode: error.exit, ...none };
 }
 
-function streamsOf({ admitted, output, signal }: Execution): Streams {
+function streamsOf({ admitted, output, signal, interaction }: Execution): Streams {
   const { stdin } = admitted.job;
+  const terminal = interaction?.terminal;
   return {
     ...(stdin && { stdin }),
+    ...(interaction && { stdin: interaction.stdin, begun: (controls) => interaction.begun(controls) }),
+    ...(terminal && { terminal }),
     // What no longer fits is dropped there: the command is never held up.
     stdout: (chunk) => output.write("stdout", chunk),
     stderr: (chunk) => output.write("stderr", chunk),

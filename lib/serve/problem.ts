@@ -21,6 +21,7 @@ export const PROBLEMS = {
   "path-too-long": { status: 414, title: "The path is too long" },
   "expectation": { status: 417, title: "The expectation cannot be met" },
   "foreign-host": { status: 421, title: "This server does not answer to that name" },
+  "upgrade-required": { status: 426, title: "This is served by WebSocket alone" },
   "head-too-large": { status: 431, title: "The headers are too large" },
   "not-implemented": { status: 501, title: "This part of HTTP is not served" },
   "connections": { status: 503, title: "There are too many connections" },

@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import * as z from "zod";
 import { admit } from "./admit.ts";
+import { attachRoute } from "./attach.ts";
 import { argsOf, complete, scriptOf } from "./ask.ts";
 import { check, readJson } from "./body.ts";
 import type { Tenant } from "./config/types.ts";
@@ -110,6 +111,7 @@ export const v1Routes: Route[] = [
     problems: ["not-found"],
     answer: events,
   },
+  attachRoute,
 ];
 
 async function create(call: Call, tenant: Tenant): Promise<Response> {

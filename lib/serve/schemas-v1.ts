@@ -1,5 +1,6 @@
 /** What requests and answers of /v1 hold. */
 import * as z from "zod";
+import { TerminalSizeSchema } from "./attach-messages.ts";
 import { ID, SECRET_ID } from "./ids.ts";
 import { MOST_SCRIPT_BYTES, text } from "./schemas.ts";
 import { filesIn, ResultFile, resultsWanted } from "./schemas-files.ts";
@@ -41,6 +42,16 @@ export const CreateExecution = z.strictObject({
   stdin: text(MOST_STDIN).optional().meta({ description: "All that the command reads, as text" }),
   stdin_base64: z.base64().max(Math.ceil(MOST_STDIN / 3) * 4).optional().meta({
     description: "The same as bytes; not beside stdin",
+  }),
+  interactive: z.boolean().optional().meta({
+    description: "Its stdin comes later, by /v1/executions/{id}/attach; not beside stdin",
+  }),
+  tty: z.union([z.boolean(), TerminalSizeSchema]).optional().meta({
+    description: "With interactive: it gets a terminal, of 24 rows and 80 columns if nothing else is said",
+  }),
+  on_detach: z.enum(["keep", "eof", "cancel"]).optional().meta({
+    description:
+      "With interactive: what becomes of it when whoever writes to it goes away. Default keep: it goes on",
   }),
   env: z.record(variableName, text(32_768)).optional()
     .refine(
@@ -154,6 +165,15 @@ export const GetQuery = z.strictObject({
 export const EventsQuery = z.strictObject({
   encoding,
   after: z.coerce.number().int().min(0).optional().meta({ description: "As Last-Event-ID" }),
+});
+
+export const AttachQuery = z.strictObject({
+  after: z.coerce.number().int().min(0).default(0).meta({
+    description: "Output and states up to this position are known",
+  }),
+  write: z.enum(["yes", "no", "take"]).default("yes").meta({
+    description: "no: to listen alone; take: from whoever writes now",
+  }),
 });
 
 export const ListQuery = z.strictObject({

@@ -124,6 +124,8 @@ export interface Spec {
   tellLimits?: boolean;
   /** End when the process that started us ends; its pid. */
   endWithParent?: number;
+  /** Descriptors of both ends of a pseudo-terminal: it becomes the session's own and stands on 0–2. With `ownSession`. */
+  pty?: { master: number; slave: number };
   /** In a session of its own: signals for our process group and terminal do not reach it. */
   ownSession?: boolean;
   /** Container image; the namespaces engine takes none. */

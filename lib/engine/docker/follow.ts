@@ -1,9 +1,9 @@
 /** A running container up to its end: output to the sinks, time limit, abort, how it ended. */
-import { inspectContainer, killContainer, short } from "../../docker/containers.ts";
+import { inspectContainer, killContainer, resizeContainer, short } from "../../docker/containers.ts";
 import { ConflictError, EngineError, NotFoundError } from "../../docker/errors.ts";
-import { awaitExit, pumpOutput, within } from "../../docker/pump.ts";
+import { awaitExit, type Input, pumpInput, pumpOutput, within } from "../../docker/pump.ts";
 import { EXIT } from "../../errors.ts";
-import type { Result, Streams } from "../engine.ts";
+import type { Controls, Result, Streams } from "../engine.ts";
 import type { DockerClient } from "./client.ts";
 import { outOfMemory } from "./memory.ts";
 import type { Started } from "./started.ts";
@@ -44,9 +44,17 @@ export async function follow(
     ? undefined
     : setTimeout(onTime, Math.min(wallSeconds * 1000, LONGEST_MS));
   streams.signal?.addEventListener("abort", onAbort, { once: true });
+  let input: Input | undefined;
   try {
     if (streams.signal?.aborted) onAbort();
-    if (streams.stdin) feed(started, streams.stdin);
+    const controls = controlsOf(client, started);
+    // Also where the engine was told of it on creation: not every version heeds that.
+    if (streams.terminal) await controls.resize(streams.terminal);
+    streams.begun?.(controls);
+    if (streams.stdin instanceof ReadableStream) {
+      input = pumpInput(attached, streams.stdin);
+      input.failed.catch((error) => session.signal.aborted || session.abort(error));
+    } else if (streams.stdin) feed(started, streams.stdin);
     await pumpOutput(attached, sinks(streams), { exited, silenceMs: timing.silenceMs, passing: true });
     const memory = await outOfMemory(client, id);
     const { code } = await awaitExit(engine, id, {
@@ -61,9 +69,27 @@ export async function follow(
     if (cut === "aborted") return ended(cut, since);
     throw error;
   } finally {
+    input?.stop();
     clearTimeout(timer);
     streams.signal?.removeEventListener("abort", onAbort);
   }
+}
+
+function controlsOf({ engine }: DockerClient, { id, session: { signal } }: Started): Controls {
+  const unlessOver = async (asked: Promise<void>) => {
+    try {
+      await asked;
+    } catch (error) {
+      // It has ended by itself in this moment, or everything about it has.
+      const over = error instanceof ConflictError || error instanceof NotFoundError || signal.aborted;
+      if (!over && !(await inspectContainer(engine, id)).State.Running) return;
+      if (!over) throw error;
+    }
+  };
+  return {
+    signal: (name) => unlessOver(killContainer(engine, id, { killSignal: name, signal })),
+    resize: (size) => unlessOver(resizeContainer(engine, id, { ...size, signal })),
+  };
 }
 
 /** An execution that was ended before it began. */

@@ -35,6 +35,7 @@ export async function runContainer(
   const { signal } = streams;
   const config = complete(client, { ...job.config, Image: image }, {
     stdin: streams.stdin !== undefined,
+    terminal: streams.terminal,
     labels,
   });
   let started;

@@ -14,6 +14,7 @@ import { BrokenConnectionError, EngineError, NotFoundError } from "../../docker/
 import { inspectImage } from "../../docker/images.ts";
 import { within } from "../../docker/pump.ts";
 import { startError } from "../../docker/starterror.ts";
+import type { TerminalSize } from "../engine.ts";
 import type { DockerClient } from "./client.ts";
 import { labelsOf } from "./identity.ts";
 import { completed } from "./ulimits.ts";
@@ -35,13 +36,13 @@ export interface Started {
 export function complete(
   client: DockerClient,
   config: ContainerConfig,
-  options: { stdin: boolean; labels?: Record<string, string> },
+  options: { stdin: boolean; terminal?: TerminalSize | undefined; labels?: Record<string, string> },
 ): ContainerConfig {
-  const { stdin, labels } = options;
+  const { stdin, terminal, labels } = options;
   const Ulimits = completed(config.HostConfig?.["Ulimits"], client.facts.ulimits);
   return {
     ...config,
-    Tty: false,
+    Tty: terminal !== undefined,
     AttachStdin: stdin,
     AttachStdout: true,
     AttachStderr: true,
@@ -52,6 +53,7 @@ export function complete(
       LogConfig: { Type: "none" },
       ...config.HostConfig,
       ...Ulimits !== undefined && { Ulimits },
+      ...(terminal && { ConsoleSize: [terminal.rows, terminal.columns] }),
       AutoRemove: false,
     },
   };
@@ -173,7 +175,10 @@ async function connectAndStart(
     exited.catch(() => undefined);
     const [attached] = await Promise.all([
       // Podman sets the container up here, so that its start errors can come from attach.
-      asStart(attachContainer(engine, id, { tty: false, stdin: config.OpenStdin === true, signal }), id),
+      asStart(
+        attachContainer(engine, id, { tty: config.Tty === true, stdin: config.OpenStdin === true, signal }),
+        id,
+      ),
       // An engine that does not confirm has most likely registered it all the same; the status is asked for then.
       within(waiting, { ms: timing.confirmMs, signal }),
     ]);

@@ -171,6 +171,7 @@ function plan(spec: Spec, host: Host, { limits, cgroup }: Prepared): SandboxPlan
     ...(network.outbound && { outbound: network.outbound }),
     ...(spec.endWithParent !== undefined && { endWithParent: spec.endWithParent }),
     ...(spec.ownSession && { ownSession: true }),
+    ...(spec.pty && { pty: spec.pty }),
     tellLimits: spec.tellLimits ?? false,
     verbose: spec.verbose,
   };

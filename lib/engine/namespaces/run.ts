@@ -7,6 +7,7 @@ import { startImage } from "../../shim/run.ts";
 import type { Spec } from "../../spec/spec.ts";
 import type { Result, Streams } from "../engine.ts";
 import { groupName } from "./cgroup_sweep.ts";
+import { openPty, type Pty } from "./pty.ts";
 
 /** Makes the image for a Spec, and does away with what it made for it. */
 export interface Maker {
@@ -21,17 +22,18 @@ export async function runBeside(
   spec: Spec,
   { host, maker, streams }: { host: Host; maker: Maker; streams: Streams },
 ): Promise<Result> {
+  using pty = streams.terminal && openPty(streams.terminal);
   // Not makeTempDir: by this name `cordon kernel gc` tells that its maker is dead.
   const directory = `${privateParent(host)}/${groupName(realCgroupSystem)}`;
   Deno.mkdirSync(directory, { mode: 0o700 });
   try {
     const path = `${directory}/result`;
     const image = maker.image(
-      { ...spec, result: { path }, endWithParent: Deno.pid, ownSession: true, rawStdio: true },
+      { ...spec, result: { path }, endWithParent: Deno.pid, ownSession: true, rawStdio: true, ...pty?.spec },
       directory,
     );
     const started = performance.now();
-    if (!streams.signal?.aborted) await toItsEnd(image, streams);
+    if (!streams.signal?.aborted) await toItsEnd(image, streams, pty);
     return readResult(path) ?? absent(streams, performance.now() - started);
   } finally {
     maker.cleanUp();
@@ -54,22 +56,25 @@ function inMemory(): boolean {
     ((Deno.statSync(SHARED_MEMORY).mode ?? 0) & 0o1777) === 0o1777;
 }
 
-async function toItsEnd(image: Uint8Array<ArrayBuffer>, streams: Streams): Promise<void> {
-  const child = startImage(image, {
-    stdin: streams.stdin ? "piped" : "null",
-    stdout: "piped",
-    stderr: "piped",
-    clearEnv: true,
-  });
+async function toItsEnd(image: Uint8Array<ArrayBuffer>, streams: Streams, pty?: Pty): Promise<void> {
+  const start = () =>
+    startImage(image, {
+      stdin: streams.stdin ? "piped" : "null",
+      stdout: "piped",
+      stderr: pty ? "null" : "piped",
+      clearEnv: true,
+    });
+  const child = pty ? pty.inherited(start) : start();
   streams.started?.(child.pid);
   // Init sees the end of the monitor's pipe and takes everything inside along.
-  const end = () => killed(child);
+  const end = () => kill(child, "SIGKILL");
   streams.signal?.addEventListener("abort", end);
+  streams.begun?.({ signal: (name) => signal(child, name), resize: (size) => pty?.resize(size) });
   const parts = [
     child.status,
-    streams.stdin && feed(child.stdin, streams.stdin),
+    streams.stdin && feed(child, streams.stdin),
     deliver(child.stdout, (chunk) => streams.stdout(chunk)),
-    deliver(child.stderr, (chunk) => streams.stderr(chunk)),
+    !pty && deliver(child.stderr, (chunk) => streams.stderr(chunk)),
   ];
   try {
     await Promise.all(parts);
@@ -83,19 +88,62 @@ async function toItsEnd(image: Uint8Array<ArrayBuffer>, streams: Streams): Promi
   }
 }
 
-function killed(child: Deno.ChildProcess): void {
+/** Once the monitor is there to forward it: what becomes the monitor would die of it. */
+async function signal(child: Deno.ChildProcess, name: Deno.Signal): Promise<void> {
+  for (let comm = commOf(child.pid); comm !== MONITOR; comm = commOf(child.pid)) {
+    if (comm === undefined) return;
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+  kill(child, name);
+}
+
+/** The name it has itself called by (proc_pid_comm(5)) when all signals are blocked. */
+const MONITOR = "cordon-monitor";
+
+function commOf(pid: number): string | undefined {
   try {
-    child.kill("SIGKILL");
+    return Deno.readTextFileSync(`/proc/${pid}/comm`).trimEnd();
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
+}
+
+function kill(child: Deno.ChildProcess, signal: Deno.Signal): void {
+  try {
+    child.kill(signal);
   } catch (error) {
     // Deno says TypeError of a child it has waited for.
     if (!(error instanceof TypeError || error instanceof Deno.errors.NotFound)) throw error;
   }
 }
 
-async function feed(to: WritableStream<Uint8Array>, bytes?: Uint8Array): Promise<void> {
+async function feed(
+  child: Deno.ChildProcess,
+  input: Uint8Array | ReadableStream<Uint8Array>,
+): Promise<void> {
+  if (input instanceof Uint8Array) return await give(child.stdin, [input]);
+  const reader = input.getReader();
+  const cancel = () => reader.cancel();
+  child.status.then(cancel, cancel);
+  await give(child.stdin, pieces(reader));
+}
+
+async function* pieces(reader: ReadableStreamDefaultReader<Uint8Array>): AsyncGenerator<Uint8Array> {
+  try {
+    for (let next = await reader.read(); !next.done; next = await reader.read()) yield next.value;
+  } finally {
+    await reader.cancel();
+  }
+}
+
+async function give(
+  to: WritableStream<Uint8Array>,
+  input: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+): Promise<void> {
   const writer = to.getWriter();
   try {
-    if (bytes) await writer.write(bytes);
+    for await (const piece of input) await writer.write(piece);
     await writer.close();
   } catch (error) {
     // A program may end without reading its input. The error of a late write is told by `closed` alone.

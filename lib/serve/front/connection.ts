@@ -7,6 +7,7 @@ import { refusedSender } from "./hosts.ts";
 import { Input } from "./input.ts";
 import { CONTINUE, failure, refusalReply } from "./reply.ts";
 import { sendReply } from "./send.ts";
+import { serveSocket, Upgrade } from "./websocket.ts";
 
 /** Bytes of further requests that are read while one is in work (pipelining); the rest waits in the socket. */
 const AHEAD = 32 * 1024;
@@ -44,7 +45,7 @@ export class Connection {
   /** No request was read yet. */
   #fresh = true;
   #current: Exchange | undefined;
-  #stage: "idle" | "head" | "body" | "linger" | "tunnel" = "idle";
+  #stage: "idle" | "head" | "body" | "linger" | "socket" = "idle";
   #readBy = Infinity;
   #writeBy = Infinity;
   #ending: Promise<void> | undefined;
@@ -81,7 +82,7 @@ export class Connection {
 
   /** No further request: what is in work is answered. */
   drain(): void {
-    if (this.#stage === "tunnel") {
+    if (this.#stage === "socket") {
       this.#readBy = performance.now() + LAST_MS;
     } else if (!this.#current && this.#input.length === 0) {
       if (this.#fresh) this.#readBy = Math.min(this.#readBy, performance.now() + FIRST_MS);
@@ -141,11 +142,6 @@ export class Connection {
       this.#end(refused!);
       return false;
     }
-    if (head.webSocket) {
-      this.#stage = "tunnel";
-      await this.#shared.tunnels.open(head, { client: this, input: this.#input });
-      return false;
-    }
     return await this.#exchange(head);
   }
 
@@ -182,6 +178,11 @@ export class Connection {
     this.#watch(exchange);
     try {
       const response = await this.#handle(request, exchange);
+      if (response instanceof Upgrade && head.webSocket) {
+        exchange.done = true;
+        await this.#socket(request, response);
+        return false;
+      }
       const keepAlive = await sendReply(this, exchange, { response, draining: this.#shared.draining });
       exchange.done = true;
       if (!keepAlive && !this.closed && (!exchange.body.done || this.#input.length > 0)) await this.#linger();
@@ -190,6 +191,14 @@ export class Connection {
       exchange.done = true;
       this.#current = undefined;
     }
+  }
+
+  async #socket(request: Request, upgrade: Upgrade): Promise<void> {
+    this.#current = undefined;
+    this.#stage = "socket";
+    if (this.#isClosed) return;
+    const silenceMs = this.#shared.deadlines.stall;
+    await serveSocket(request, upgrade, { client: this, input: this.#input, silenceMs });
   }
 
   async #handle(request: Request, { gone }: Exchange): Promise<Response> {

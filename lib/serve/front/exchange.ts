@@ -3,7 +3,6 @@ import type { Body } from "./chunks.ts";
 import type { Handler, Log } from "./handler.ts";
 import type { Head } from "./head.ts";
 import type { Names } from "./hosts.ts";
-import type { Tunnels } from "./websocket.ts";
 
 /** Milliseconds. */
 export interface Deadlines {
@@ -22,7 +21,6 @@ export interface Shared {
   handler: Handler;
   names: Names;
   deadlines: Deadlines;
-  tunnels: Tunnels;
   log: Log;
   draining: boolean;
 }

@@ -1,7 +1,7 @@
 /**
  * The front of the daemon: it accepts connections, bounds them in number and time, and lets through only requests that
  * can be read in one way. The runtime's own server has no deadline for a request's head and holds twice the memory for
- * an idle stream; it only gets the WebSockets (`websocket.ts`).
+ * an idle stream, and its WebSockets any amount.
  */
 import type { Connections, ListenAddress } from "../config/types.ts";
 import { networkOf, unmapped } from "./addresses.ts";
@@ -12,7 +12,6 @@ import type { Names } from "./hosts.ts";
 import { type Listening, openListener, type SocketOptions } from "./listeners.ts";
 import { refusalReply } from "./reply.ts";
 import { watchOrphans } from "./orphans.ts";
-import { openTunnels } from "./websocket.ts";
 
 export interface FrontOptions extends Names, SocketOptions {
   listen: readonly ListenAddress[];
@@ -63,9 +62,8 @@ export async function openFront(options: FrontOptions, handler: Handler): Promis
   const bounds = { ...CONNECTIONS, ...options.connections };
   const deadlines = deadlinesOf(bounds);
   const listening = await openAll(options);
-  const tunnels = openTunnels(handler, options);
   const names = { hosts: options.hosts, origins: options.origins };
-  const shared: Shared = { handler, names, deadlines, tunnels, log, draining: false };
+  const shared: Shared = { handler, names, deadlines, log, draining: false };
   const most = Math.max(1, Math.min(bounds.most, openFiles() - OTHER_FILES));
   const open = new Set<Connection>();
   /** Those, and closed ones that still hold a descriptor. */
@@ -137,10 +135,9 @@ export async function openFront(options: FrontOptions, handler: Handler): Promis
     for (const one of listening) one.close();
   }
 
-  async function end(): Promise<void> {
+  function end(): void {
     clearInterval(sweep);
     orphans.end(listening.flatMap(({ bound }) => bound ?? []));
-    await tunnels.close();
   }
 
   for (const one of listening) acceptAll(one);
@@ -163,12 +160,13 @@ export async function openFront(options: FrontOptions, handler: Handler): Promis
       stop();
       for (const connection of open) connection.drain();
       if (open.size > 0) await new Promise<void>((resolve) => idle = resolve);
-      await end();
+      end();
     },
-    async close() {
+    close() {
       stop();
       for (const connection of open) connection.close();
-      await end();
+      end();
+      return Promise.resolve();
     },
   };
 }

@@ -14,7 +14,7 @@ export interface RequestInfo {
   signal: AbortSignal;
 }
 
-/** A rejection is answered with 500. For a WebSocket the request goes through `Deno.upgradeWebSocket`. */
+/** A rejection is answered with 500. A WebSocket is answered with an `Upgrade`. */
 export type Handler = (request: Request, info: RequestInfo) => Response | Promise<Response>;
 
 export type Log = (event: Record<string, unknown>) => void;

@@ -115,16 +115,18 @@ export function parseHead(text: string): Head | Refusal {
     return { status: 417, detail: "the only expectation that can be met is 100-continue" };
   }
   const connection = (values.get("connection") ?? "").toLowerCase().split(",").map((word) => word.trim());
+  const webSocket = request.method === "GET" && request.version === "1.1" && connection.includes("upgrade") &&
+    values.get("upgrade")?.toLowerCase() === "websocket";
   return {
     ...request,
     headers,
     host,
     origin: values.get("origin"),
     body,
-    keepAlive: request.version === "1.1" && !connection.includes("close"),
+    // Behind a request that was not answered with a WebSocket may come frames of one.
+    keepAlive: request.version === "1.1" && !connection.includes("close") && !webSocket,
     expectsContinue: expect !== undefined && request.version === "1.1",
-    webSocket: request.method === "GET" && request.version === "1.1" && connection.includes("upgrade") &&
-      values.get("upgrade")?.toLowerCase() === "websocket",
+    webSocket,
   };
 }
 

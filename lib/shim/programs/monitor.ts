@@ -26,6 +26,7 @@ import { startPumps } from "./pumps.ts";
 import { ifOutOfMemory, prepareResult, REASON, settleReason, writeResult } from "./result.ts";
 import { linkNetwork, serveOutbound } from "./outbound.ts";
 import { startRelay } from "./relay.ts";
+import { leavePty, takePty } from "./pty.ts";
 import { REPORT, type Shared } from "./sandbox.ts";
 import { checkDescriptors, closeAllBut, keepForComplaints, openMissing } from "./stdio.ts";
 import { findTerminal, noteForeground, restoreTerminal, type Terminal } from "./terminal.ts";
@@ -46,13 +47,14 @@ export function monitor(s: Shared): void {
   if (plan.onlyUid !== undefined) refuseOthers(s, plan.onlyUid);
   findNames(s);
   openMissing(p);
+  if (plan.ownSession) p.sys("setsid", [], { say: "begin a session" });
+  const pty = plan.pty && takePty(s, plan.pty);
   closeAllBut(p, plan);
   p.sys("clock_gettime", [CLOCK_MONOTONIC, startTime]);
   const result = prepareResult(p, plan);
   // From here on a failure is told in the result too.
   p.set(p.onAbort, broken);
   checkDescriptors(p, plan);
-  if (plan.ownSession) p.sys("setsid", [], { say: "begin a session" });
   const terminal = findTerminal(s);
   p.set(s.complain, keepForComplaints(p, plan.tellLimits));
   if (plan.clearGroups) p.sys("setgroups", [0, 0], { say: "leave the supplementary groups" });
@@ -132,7 +134,8 @@ export function monitor(s: Shared): void {
     p.shr(status, word, 32);
     p.and(word, word, 0xff);
     p.if([word, "==", REPORT.stopped], () => {
-      stopWith(s, status, terminal);
+      if (plan.ownSession) goOn(s, terminal);
+      else stopWith(s, status, terminal);
       p.goto(again);
     });
     p.if([word, "==", REPORT.failed], () => {
@@ -170,6 +173,7 @@ export function monitor(s: Shared): void {
     p.if([s.complain, ">=", 0], () => p.sys("dup3", [s.complain, 2, 0], { fail: "ignore" }));
     writeResult(p, result, { reason, status, usage, startTime });
   }
+  if (pty) leavePty(p, pty);
   leave(s, reason, status);
 }
 
@@ -229,6 +233,16 @@ function stopWith(s: Shared, signal: Slot, terminal: Terminal): void {
   const wake = p.slot(1n << BigInt(SIG.CONT - 1)), again = p.slot(SIG.CONT), info = p.buffer(SIGINFO_SIZE);
   p.sys("rt_sigtimedwait", [wake.address, info, p.words(0, 0), SIGSET], { fail: "ignore" });
   forward(s, again, terminal);
+}
+
+/**
+ * The target stopped, and nobody sees us stop with it: stopped we would miss its end. On a terminal without a shell
+ * nobody could continue it; elsewhere a SIGCONT that we forward does.
+ */
+function goOn(s: Shared, terminal: Terminal): void {
+  const { p } = s;
+  const signal = p.slot(SIG.CONT);
+  p.if([s.onTerminal, "!=", 0], () => forward(s, signal, terminal));
 }
 
 /** Init ended without a word: it has told why, or something killed it. */

@@ -66,6 +66,8 @@ export interface SandboxPlan {
   endWithParent?: number;
   /** The monitor leaves its caller's session; see `Spec.ownSession`. */
   ownSession?: boolean;
+  /** See `Spec.pty`. */
+  pty?: { master: number; slave: number };
   verbose: boolean;
   /** Refuse to run as anybody else: set in saved images. */
   onlyUid?: number;

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { type Front, type FrontOptions, openFront } from "../../../../lib/serve/front/front.ts";
 import type { Handler } from "../../../../lib/serve/front/handler.ts";
+import { Upgrade } from "../../../../lib/serve/front/websocket.ts";
 import { Raw, until } from "../../../helpers/raw_http.ts";
 
 interface Fixture extends AsyncDisposable {
@@ -32,12 +33,17 @@ async function serve(options: Partial<FrontOptions> = {}): Promise<Fixture> {
     if (path === "/throw") throw new Error("on purpose");
     if (path === "/endless") return new Response(endless(fixture));
     if (path === "/ws") {
-      const { socket, response } = Deno.upgradeWebSocket(request);
-      socket.onmessage = ({ data }) => socket.send(`${peer.address} ${data}`);
-      fixture.working.add(path);
-      socket.onclose = () => fixture.working.delete(path);
-      signal.addEventListener("abort", () => fixture.gone.push(path));
-      return response;
+      return new Upgrade(async (socket) => {
+        fixture.working.add(path);
+        try {
+          for (let data = await socket.receive(); data !== undefined; data = await socket.receive()) {
+            await socket.send(typeof data === "string" ? `${peer.address} ${data}` : data);
+          }
+        } finally {
+          fixture.working.delete(path);
+          fixture.gone.push(path);
+        }
+      });
     }
     if (path === "/events") {
       fixture.working.add(path);
@@ -306,6 +312,116 @@ Deno.test("a WebSocket passes, knows its peer, and ends with the client", async 
   await closed;
   await until(() => served.gone.includes("/ws") && served.front.connections === 0);
   assert.deepEqual([...served.working], []);
+});
+
+/** A client's frame, with a mask that changes nothing. */
+function masked(opcode: number, payload: string | Uint8Array, final = true): Uint8Array {
+  const bytes = typeof payload === "string" ? new TextEncoder().encode(payload) : payload;
+  const { length } = bytes;
+  const size = length < 126 ? [length] : length < 65536 ? [126, length >> 8, length & 255] : undefined;
+  const told = size ?? [127, 0, 0, 0, 0, 0, length >> 16, (length >> 8) & 255, length & 255];
+  told[0]! |= 0x80;
+  return Uint8Array.from([final ? 0x80 | opcode : opcode, ...told, 0, 0, 0, 0, ...bytes]);
+}
+
+/** A client that speaks as it likes, and what it was answered after the head. */
+async function rawSocket(served: Fixture): Promise<Raw> {
+  const raw = await Raw.open(served.port, `GET /ws HTTP/1.1\r\nHost: localhost\r\n${UPGRADE}`);
+  const [head] = await raw.until(/^HTTP[^]*?\r\n\r\n/);
+  // The example of RFC 6455 1.3.
+  assert.match(head, /^sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK\+xOo=\r$/m);
+  return raw;
+}
+
+/** The frames that came, all of them short. */
+function framesOf({ held }: Raw): { opcode: number; payload: number[] }[] {
+  const decoder = new TextDecoder("latin1");
+  const byteOf = new Map(
+    Array.from({ length: 256 }, (_, byte) => [decoder.decode(Uint8Array.of(byte)), byte]),
+  );
+  const bytes = [...held].map((character) => byteOf.get(character)!);
+  const frames = [];
+  for (let at = 0; at < bytes.length; at += 2 + bytes[at + 1]!) {
+    frames.push({ opcode: bytes[at]! & 15, payload: bytes.slice(at + 2, at + 2 + bytes[at + 1]!) });
+  }
+  return frames;
+}
+
+const text = ({ payload }: { payload: number[] }) => String.fromCharCode(...payload);
+
+Deno.test("frames in pieces, control frames between them, and messages of every length come whole", async () => {
+  await using served = await serve();
+  await using raw = await rawSocket(served);
+  await raw.send(masked(1, "one ", false));
+  await raw.send(masked(9, "are you there"));
+  for (const byte of masked(0, "two")) await raw.send(Uint8Array.of(byte));
+  await raw.send(masked(8, Uint8Array.of(3, 232)));
+  await raw.rest();
+  const [pong, answer, close] = framesOf(raw);
+  assert.deepEqual([pong!.opcode, text(pong!)], [10, "are you there"]);
+  assert.deepEqual([answer!.opcode, text(answer!)], [1, "127.0.0.1 one two"]);
+  assert.deepEqual([close!.opcode, close!.payload], [8, [3, 232]]);
+  const socket = new WebSocket(`ws://127.0.0.1:${served.port}/ws`);
+  socket.binaryType = "arraybuffer";
+  await new Promise((resolve) => socket.onopen = resolve);
+  for (const length of [0, 1, 125, 126, 65535, 65536, 262144]) {
+    const bytes = crypto.getRandomValues(new Uint8Array(Math.min(length, 65536)));
+    const whole = new Uint8Array(length).map((_, index) => bytes[index % bytes.length]!);
+    const back = new Promise<Uint8Array>((resolve) =>
+      socket.onmessage = ({ data }) => resolve(new Uint8Array(data))
+    );
+    socket.send(whole);
+    assert.deepEqual(await back, whole);
+  }
+  const closed = new Promise((resolve) => socket.onclose = resolve);
+  socket.close();
+  await closed;
+});
+
+Deno.test("what breaks the protocol of WebSockets is closed with its code", async () => {
+  await using served = await serve();
+  const announced = Uint8Array.of(0x82, 0xff, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0);
+  for (
+    const [what, frames, code] of [
+      ["no mask", [Uint8Array.of(0x81, 1, 65)], 1002],
+      ["a reserved bit", [Uint8Array.of(0xc1, 0x80, 0, 0, 0, 0)], 1002],
+      ["an unknown opcode", [masked(3, "")], 1002],
+      ["a cut ping", [masked(9, "", false)], 1002],
+      ["a long ping", [masked(9, "x".repeat(126))], 1002],
+      ["no beginning", [masked(0, "x")], 1002],
+      ["two beginnings", [masked(1, "x", false), masked(1, "x")], 1002],
+      ["no UTF-8", [masked(1, Uint8Array.of(0xff))], 1007],
+      ["4 GiB, as announced", [announced], 1009],
+      [
+        "too much in pieces",
+        Array.from({ length: 5 }, (_, n) => masked(n ? 0 : 2, "x".repeat(60000), false)),
+        1009,
+      ],
+      [
+        "empty frames",
+        [masked(1, "", false), ...Array.from({ length: 400 }, () => masked(0, "", false))],
+        1008,
+      ],
+      ["a close code that is none", [masked(8, Uint8Array.of(3, 0xed))], 1002],
+    ] as const
+  ) {
+    await using raw = await rawSocket(served);
+    for (const bytes of frames) await raw.sendAsFarAsTaken(bytes);
+    await raw.rest();
+    const { opcode, payload: [high, low] } = framesOf(raw).at(-1)!;
+    assert.deepEqual([opcode, high! << 8 | low!], [8, code], what);
+  }
+  await until(() => served.front.connections === 0);
+  assert.deepEqual([...served.working], []);
+});
+
+Deno.test("a WebSocket that says nothing is asked, and closed when it does not answer", async () => {
+  await using served = await serve({ connections: { stallSeconds: 0.2 } });
+  await using raw = await rawSocket(served);
+  await raw.rest();
+  const frames = framesOf(raw);
+  assert.deepEqual([frames[0]!.opcode, frames.at(-1)!.opcode], [9, 8]);
+  assert.equal(text(frames.at(-1)!).slice(2), "no answer to pings");
 });
 
 Deno.test("drain ends a WebSocket that nobody ends", async () => {

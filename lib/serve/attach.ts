@@ -1,0 +1,172 @@
+/** Somebody at the keyboard of an execution, by WebSocket: input, signals and resizing one way, output the other. */
+import * as z from "zod";
+import { clientMessage, offered, PROTOCOL, serverMessage, takenMessage } from "./attach-messages.ts";
+import { check } from "./body.ts";
+import type { Tenant } from "./config/types.ts";
+import type { Execution } from "./execution.ts";
+import { Violation } from "./front/frames.ts";
+import { asksForWebSocket, type Socket, Upgrade } from "./front/websocket.ts";
+import { ID } from "./ids.ts";
+import type { Interaction } from "./interaction.ts";
+import { find, type Known } from "./past.ts";
+import { Problem } from "./problem.ts";
+import { Bucket } from "./rate.ts";
+import type { Call, Route } from "./route.ts";
+import { AttachQuery } from "./schemas-v1.ts";
+
+/** Taken from the output at once; so much is held for a client that does not read. */
+const MOST_AT_ONCE = 64 * 1024;
+/** A command that takes none of its input for so long while more comes is left alone with what it has. */
+const DEAF_MS = 30_000;
+/** Signals and resizes of one client. */
+const ORDERS = { count: 100, seconds: 2 };
+/** Of the private codes (RFC 6455 7.4.2): somebody else writes now. */
+const TAKEN_OVER = 4001;
+
+export const attachRoute: Route = {
+  method: "GET",
+  path: "/v1/executions/{id}/attach",
+  id: "attachExecution",
+  summary: "An execution's input, signals and terminal, and its output, by WebSocket (subprotocol cordon.v1)",
+  params: { id: z.string().regex(ID) },
+  query: AttachQuery,
+  answers: { 101: { description: "What is said then is described in docs/serve-http.md" } },
+  problems: ["bad-request", "not-found", "conflict", "upgrade-required"],
+  answer: attach,
+};
+
+function attach(call: Call, tenant: Tenant): Response {
+  const { request, service, params: { id = "" } } = call;
+  const { after, write } = check(AttachQuery, Object.fromEntries(call.query));
+  const known = ID.test(id) ? find(service, id, tenant.name) : undefined;
+  if (!known) throw new Problem("not-found", { detail: "There is no such execution" });
+  const protocol = agreed(request);
+  const live = known.live?.over ? undefined : known.live;
+  const interaction = live?.interaction;
+  if (write === "no" || !live) {
+    return new Upgrade(async (socket) => {
+      await Promise.race([tell(known, socket, after), hear(socket)]);
+    }, protocol);
+  }
+  if (!interaction) throw new Problem("conflict", { detail: "It was created without interactive" });
+  let socket: Socket | undefined;
+  const taken = () => void socket?.close(TAKEN_OVER, "somebody else writes now");
+  if (!interaction.take(taken, { force: write === "take" })) {
+    throw new Problem("conflict", { detail: "Somebody else writes to it; write=take takes it over" });
+  }
+  const gone = () => {
+    if (!interaction.leave(taken) || live.over) return;
+    if (interaction.onDetach === "eof") interaction.end();
+    if (interaction.onDetach === "cancel") service.executor.cancel(live, "client");
+  };
+  // Of one who does not wait for the answer.
+  request.signal.addEventListener("abort", gone, { once: true });
+  return new Upgrade(async (opened) => {
+    socket = opened;
+    try {
+      await Promise.race([
+        tell(known, socket, after),
+        obey(socket, interaction, live),
+        tellTaken(socket, interaction),
+      ]);
+    } finally {
+      gone();
+    }
+  }, protocol);
+}
+
+/** The subprotocol to answer with. @throws Problem */
+function agreed(request: Request): string | undefined {
+  const asked = asksForWebSocket(request);
+  if (asked === "key") throw new Problem("bad-request", { detail: "Sec-WebSocket-Key is not 16 bytes" });
+  if (asked !== "yes") {
+    throw new Problem("upgrade-required", {
+      headers: { upgrade: "websocket", "sec-websocket-version": "13" },
+    });
+  }
+  const names = offered(request);
+  // Who asks for none gets this one too; who asks for others alone would not understand it.
+  if (names.includes(PROTOCOL)) return PROTOCOL;
+  if (names.length === 0) return undefined;
+  throw new Problem("bad-request", { detail: `The subprotocols do not include ${PROTOCOL}` });
+}
+
+/** Output and states, up to the end of either side. */
+async function tell(known: Known, socket: Socket, after: number): Promise<void> {
+  let at = after;
+  while (!socket.over.aborted) {
+    // In this order: what comes between the two is not missed.
+    const more = known.more();
+    const events = known.read(at, MOST_AT_ONCE);
+    for (const event of events) {
+      if (!await socket.send(serverMessage(event))) return;
+      at = event.id;
+    }
+    if (events.length > 0) continue;
+    if (!more) return await socket.close(1000, "it has ended");
+    await Promise.race([more, over(socket)]);
+  }
+}
+
+/** A client that may only listen. */
+async function hear(socket: Socket): Promise<void> {
+  if (await socket.receive() !== undefined) throw new Violation(1008, "this one may only listen");
+}
+
+async function obey(socket: Socket, interaction: Interaction, live: Execution): Promise<void> {
+  const orders = new Bucket(ORDERS, performance.now());
+  for (let message = await socket.receive(); message !== undefined; message = await socket.receive()) {
+    if (typeof message !== "string") {
+      await roomFor(interaction, socket);
+      if (!interaction.write(message)) throw new Violation(1008, "input came after its end");
+      continue;
+    }
+    const order = clientMessage(message);
+    if (orders.take(performance.now()) > 0) throw new Violation(1008, "too many signals and resizes");
+    if (order.type === "eof") interaction.end();
+    else if (order.type === "signal") {
+      await Promise.race([interaction.signal(`SIG${order.signal}`), live.ended, over(socket)]);
+    } else if (!interaction.terminal) throw new Violation(1008, "it has no terminal to resize");
+    else await interaction.resize({ rows: order.rows, columns: order.columns });
+  }
+}
+
+/** Until there is room nothing is read from the client. @throws Violation when that takes too long */
+async function roomFor(interaction: Interaction, socket: Socket): Promise<void> {
+  let late = false;
+  let timer: number | undefined;
+  try {
+    while (!interaction.room && !socket.over.aborted) {
+      if (late) throw new Violation(1013, "the command does not read its input");
+      timer ??= setTimeout(() => late = true, DEAF_MS);
+      const wait = new Promise<void>((resolve) => setTimeout(resolve, 1000));
+      await Promise.race([interaction.changed(), wait]);
+    }
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function tellTaken(socket: Socket, interaction: Interaction): Promise<void> {
+  let told = 0;
+  while (!socket.over.aborted) {
+    const { given } = interaction;
+    if (given > told) {
+      if (!await socket.send(takenMessage(given))) return;
+      told = given;
+    } else await Promise.race([interaction.changed(), over(socket)]);
+  }
+}
+
+const overs = new WeakMap<Socket, Promise<void>>();
+
+function over(socket: Socket): Promise<void> {
+  let promise = overs.get(socket);
+  if (!promise) {
+    promise = new Promise((resolve) =>
+      socket.over.addEventListener("abort", () => resolve(), { once: true })
+    );
+    overs.set(socket, promise);
+  }
+  return promise;
+}

@@ -1,0 +1,83 @@
+/** Frames of the WebSocket protocol, RFC 6455 section 5. Pure. */
+
+export const OPCODE = { continuation: 0, text: 1, binary: 2, close: 8, ping: 9, pong: 10 } as const;
+
+export interface FrameHead {
+  final: boolean;
+  opcode: number;
+  /** Bytes of the payload. */
+  length: number;
+  mask: Uint8Array;
+  /** Bytes of this head. */
+  size: number;
+}
+
+/** What a client may not send, with the status to close with (section 7.4.1). */
+export class Violation extends Error {
+  constructor(readonly code: 1002 | 1003 | 1007 | 1008 | 1009 | 1013, reason: string) {
+    super(reason);
+  }
+}
+
+/** A client's frame as it begins; undefined when more of it is needed. @throws Violation */
+export function frameHead(bytes: Uint8Array): FrameHead | undefined {
+  if (bytes.length < 2) return undefined;
+  const first = bytes[0]!, second = bytes[1]!;
+  const opcode = first & 0x0f, final = (first & 0x80) !== 0;
+  if ((first & 0x70) !== 0) throw new Violation(1002, "a reserved bit is set");
+  if (opcode > 10 || opcode > 2 && opcode < 8) throw new Violation(1002, "the opcode is unknown");
+  if ((second & 0x80) === 0) throw new Violation(1002, "a frame is not masked");
+  const short = second & 0x7f;
+  if (opcode >= 8 && (!final || short > 125)) throw new Violation(1002, "a control frame is cut or too long");
+  const size = (short < 126 ? 2 : short === 126 ? 4 : 10) + 4;
+  if (bytes.length < size) return undefined;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, size);
+  const length = short < 126 ? short : short === 126 ? view.getUint16(2) : Number(view.getBigUint64(2));
+  return { final, opcode, length, mask: bytes.slice(size - 4, size), size };
+}
+
+/** Takes the mask off in place. `at`: how much of the payload came before. */
+export function unmask(bytes: Uint8Array, mask: Uint8Array, at: number): void {
+  for (let index = 0; index < bytes.length; index++) bytes[index]! ^= mask[(at + index) & 3]!;
+}
+
+/** A server's frame, whole and without a mask. */
+export function frame(opcode: number, payload: Uint8Array): Uint8Array<ArrayBuffer> {
+  const { length } = payload;
+  const size = length < 126 ? 2 : length < 65536 ? 4 : 10;
+  const whole = new Uint8Array(size + length);
+  const view = new DataView(whole.buffer);
+  whole[0] = 0x80 | opcode;
+  whole[1] = size === 2 ? length : size === 4 ? 126 : 127;
+  if (size === 4) view.setUint16(2, length);
+  if (size === 10) view.setBigUint64(2, BigInt(length));
+  whole.set(payload, size);
+  return whole;
+}
+
+/** The payload of a close frame; a reason that is too long is cut. */
+export function closing(code: number, reason: string): Uint8Array<ArrayBuffer> {
+  const payload = new Uint8Array(125);
+  new DataView(payload.buffer).setUint16(0, code);
+  const { written } = new TextEncoder().encodeInto(reason, payload.subarray(2));
+  return payload.slice(0, 2 + written);
+}
+
+/** The status to answer a client's close frame with. @throws Violation */
+export function closeStatus(payload: Uint8Array): number {
+  if (payload.length === 0) return 1000;
+  const code = payload.length === 1 ? 0 : new DataView(payload.buffer, payload.byteOffset).getUint16(0);
+  const known = code >= 1000 && code <= 1014 && ![1004, 1005, 1006].includes(code);
+  if (!known && !(code >= 3000 && code <= 4999)) throw new Violation(1002, "the close code is none");
+  utf8(payload.subarray(2));
+  return code;
+}
+
+/** @throws Violation */
+export function utf8(bytes: Uint8Array): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    throw new Violation(1007, "a text is no UTF-8");
+  }
+}

@@ -1,0 +1,134 @@
+/** The side of an execution that takes something while it runs: input, signals, the size of its terminal. */
+import type { Controls, TerminalSize } from "../engine/engine.ts";
+
+/** What becomes of an execution when whoever writes to it goes away. */
+export type OnDetach = "keep" | "eof" | "cancel";
+
+export interface Interactive {
+  onDetach: OnDetach;
+  terminal?: TerminalSize;
+}
+
+/** Bytes that wait for the command to read them. */
+export const MOST_WAITING = 256 * 1024;
+/** What each piece costs beside its bytes. */
+const PIECE_BYTES = 128;
+/** Ctrl-D: a terminal has no other end of its input (termios(3), VEOF). */
+const END_OF_TRANSMISSION = new Uint8Array([4]);
+
+export class Interaction {
+  readonly onDetach: OnDetach;
+  /** For the engine. Made when it is asked for. */
+  readonly stdin: ReadableStream<Uint8Array>;
+  #terminal: TerminalSize | undefined;
+  #queue: Uint8Array[] = [];
+  #waiting = 0;
+  #sent = false;
+  #changed = Promise.withResolvers<void>();
+  #ended = false;
+  /** The command, or its engine, reads no more. */
+  #deaf = false;
+  #controls = Promise.withResolvers<Controls>();
+  #running = false;
+  #writer: (() => void) | undefined;
+  /** Bytes that the command was given. */
+  given = 0;
+
+  constructor({ onDetach, terminal }: Interactive) {
+    this.onDetach = onDetach;
+    this.#terminal = terminal;
+    this.stdin = new ReadableStream({
+      pull: (controller) => this.#pull(controller),
+      cancel: () => {
+        this.#deaf = true;
+        this.#queue = [];
+        this.#waiting = 0;
+        this.#wake();
+      },
+    }, { highWaterMark: 0 });
+  }
+
+  get terminal(): TerminalSize | undefined {
+    return this.#terminal;
+  }
+
+  /** It runs. */
+  begun(controls: Controls): void {
+    this.#running = true;
+    this.#controls.resolve(controls);
+  }
+
+  /** Becomes the one who writes; false when there is one. `taken`: somebody else has become it. */
+  take(taken: () => void, { force }: { force: boolean }): boolean {
+    if (this.#writer && !force) return false;
+    this.#writer?.();
+    this.#writer = taken;
+    return true;
+  }
+
+  /** Tells whether it was the one who wrote. */
+  leave(taken: () => void): boolean {
+    if (this.#writer !== taken) return false;
+    this.#writer = undefined;
+    return true;
+  }
+
+  /** There is room for more input, or nobody to want it. */
+  get room(): boolean {
+    return this.#deaf || this.#ended || this.#waiting < MOST_WAITING;
+  }
+
+  /** Resolves when the command took something, or will take no more. */
+  changed(): Promise<void> {
+    return this.#changed.promise;
+  }
+
+  /** False after the end of the input. What a command that has closed its stdin does not read is dropped. */
+  write(bytes: Uint8Array): boolean {
+    if (this.#ended) return false;
+    if (this.#deaf || bytes.length === 0) return true;
+    this.#queue.push(bytes);
+    this.#waiting += bytes.length + PIECE_BYTES;
+    this.#wake();
+    return true;
+  }
+
+  end(): void {
+    if (this.#terminal) return void this.write(END_OF_TRANSMISSION);
+    this.#ended = true;
+    this.#wake();
+  }
+
+  /** Resolves when the engine has taken it. Of one that has not begun: when it has. */
+  async signal(name: Deno.Signal): Promise<void> {
+    const controls = await this.#controls.promise;
+    await controls.signal(name);
+  }
+
+  async resize(size: TerminalSize): Promise<void> {
+    this.#terminal = size;
+    if (this.#running) await (await this.#controls.promise).resize(size);
+  }
+
+  async #pull(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
+    // Asked again: what was given has been taken.
+    if (this.#sent) this.#wake();
+    for (;;) {
+      const next = this.#queue.shift();
+      if (next) {
+        this.#waiting -= next.length + PIECE_BYTES;
+        this.given += next.length;
+        this.#sent = true;
+        return controller.enqueue(next);
+      }
+      if (this.#ended) return controller.close();
+      if (this.#deaf) return;
+      await this.#changed.promise;
+    }
+  }
+
+  #wake(): void {
+    this.#changed.resolve();
+    this.#changed = Promise.withResolvers<void>();
+  }
+}
