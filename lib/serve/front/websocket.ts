@@ -136,6 +136,9 @@ class ServerSocket implements Socket {
       }
     } catch (error) {
       if (!(error instanceof Violation)) throw error;
+      // No frames any more. To close with unread bytes around would destroy what was said on its way.
+      const { input } = this.#ends;
+      do input.take(input.length); while (await this.#more());
     } finally {
       clearTimeout(late);
       this.end();
