@@ -183,11 +183,11 @@ export class Box {
     const { id, attached } = await this.#begin({ argv, env, workdir, stdin: stdin !== undefined });
     const over = new AbortController();
     const watching = this.#watch(id, over.signal);
-    const feeding = stdin && (async () => {
+    const feeding = stdin instanceof Uint8Array && (async () => {
       if (await attached.write(stdin)) await attached.closeStdin();
     })();
     // What is wrong with the connection is told by the output.
-    feeding?.catch(() => {});
+    if (feeding) feeding.catch(() => {});
     try {
       for await (const { stream, bytes } of attached.output()) await streams[stream](bytes);
     } finally {
