@@ -103,7 +103,7 @@ const TIME_UNITS: Record<string, number> = {
   m: 60e9,
   h: 3600e9,
 };
-const TIME_PART = /(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)/y;
+const TIME_PART = /(\d+\.?\d*|\.\d+)(ns|us|\u00b5s|\u03bcs|ms|s|m|h)/y;
 
 /** Nanoseconds, not negative, as `time.ParseDuration` reads them: 1h30m, 1.5s, 300ms; 0 needs no unit. */
 export function parseNanoseconds(option: string, text: string): number {

@@ -161,9 +161,10 @@ class Leftovers:
         self.directories = outside["directories"]
         self.engine = outside.get("engine")
 
-    def within(self, seconds, members):
+    def soon(self, members):
+        """What is still there when it has been waited for: 3 s are promised, a busy machine gets longer."""
         checks = [lambda: living(members), self.files]
-        return after(seconds, *checks, *([self.containers] if self.engine else []))
+        return after(20, *checks, *([self.containers] if self.engine else []))
 
     def files(self):
         """Without the connection files, which Jupyter makes there."""

@@ -36,7 +36,7 @@ def by_itself(code):
     kernel.client.execute(f"import os, signal; {code}")
     kernel.process.wait(PATIENCE)
     kernel.client.stop_channels()
-    answer = [kernel.process.returncode, kernel.said(), left.within(3, members)]
+    answer = [kernel.process.returncode, kernel.said(), left.soon(members)]
     kernel.manager.cleanup_resources()
     return answer
 
@@ -47,7 +47,7 @@ def launcher_killed():
     members = family(kernel.pid)
     os.kill(kernel.pid, signal.SIGKILL)
     kernel.process.wait(PATIENCE)
-    answer = left.within(3, members)
+    answer = left.soon(members)
     kernel.client.stop_channels()
     kernel.manager.cleanup_resources()
     return answer
@@ -61,7 +61,7 @@ def parent_killed():
     members = family(launcher)
     parent.kill()
     parent.wait()
-    return left.within(3, members)
+    return left.soon(members)
 
 
 def group_killed():
@@ -70,7 +70,7 @@ def group_killed():
     members = family(kernel.pid)
     os.killpg(kernel.pid, signal.SIGKILL)
     kernel.process.wait(PATIENCE)
-    answer = left.within(3, members)
+    answer = left.soon(members)
     kernel.client.stop_channels()
     kernel.manager.cleanup_resources()
     return answer
@@ -87,7 +87,7 @@ def while_starting():
         members = family(kernel.pid)
         os.killpg(kernel.pid, by)
         kernel.process.wait(PATIENCE)
-        found += left.within(3, members)
+        found += left.soon(members)
         kernel.manager.cleanup_resources()
     return found
 

@@ -44,6 +44,6 @@ for _ in range(2000):
 assert made == "'made'", made
 members = family(kernel.pid)
 kernel.shutdown(now=True)
-answers["left"] = Leftovers(outside).within(3, members)
+answers["left"] = Leftovers(outside).soon(members)
 answers["said"] = kernel.said()
 print(json.dumps(answers))

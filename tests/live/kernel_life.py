@@ -149,6 +149,6 @@ answers["restarted now"] = [living(before), kernel.value("kept")]
 answers["connection file kept"] = kernel.connection.read_bytes() == kernel.written
 last = family(kernel.pid)
 kernel.shutdown()
-answers["left"] = Leftovers(outside).within(3, last)
+answers["left"] = Leftovers(outside).soon(last)
 answers["said"] = kernel.said()
 print(json.dumps(answers))

@@ -14,4 +14,4 @@ with ThreadPoolExecutor(8) as pool:
     members = [member for kernel in kernels for member in family(kernel.pid)]
     list(pool.map(lambda kernel: kernel.shutdown(), kernels))
 said = [kernel.said() for kernel in kernels]
-print(json.dumps({"values": values, "said": "".join(said), "left": Leftovers(outside).within(3, members)}))
+print(json.dumps({"values": values, "said": "".join(said), "left": Leftovers(outside).soon(members)}))

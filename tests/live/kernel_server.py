@@ -117,7 +117,7 @@ channels.until(
 answers["after its death"] = Channels(kernel).run("print('again')").splitlines()[-1]
 last = children()
 api("DELETE", f"kernels/{kernel}")
-answers["left"] = Leftovers(outside).within(3, last)
+answers["left"] = Leftovers(outside).soon(last)
 
 # A server that ends takes its kernels with it.
 kernel = api("POST", "kernels", {"name": name})["id"]
@@ -125,7 +125,7 @@ Channels(kernel).run("1")
 last = children()
 api("POST", "shutdown")
 server.wait(PATIENCE)
-answers["left by the server"] = Leftovers(outside).within(3, last)
+answers["left by the server"] = Leftovers(outside).soon(last)
 log.seek(0)
 answers["log"] = [line for line in log.read().splitlines() if "cordon:" in line]
 print(json.dumps(answers))
