@@ -35,7 +35,7 @@ caddy                  another
 openssl                a certificate for them
 tmux                   a door that portwrap closes
 screen                 another
-sudo                   JupyterHub's sudospawner
+sudo                   the sudospawner of JupyterHub
 slurmctld              a batch system, whose commands are used from inside portwrap
 slurmd                 its node
 slurm-client           its commands
