@@ -100,6 +100,15 @@ export class Executor {
     return execution;
   }
 
+  /** Resolves when the record has it: what a client was told of is never forgotten. One that it cannot take fails. */
+  async recorded(execution: Execution): Promise<void> {
+    try {
+      await this.#recorded.get(execution);
+    } catch {
+      // Told as the execution's failure, by #unrecorded.
+    }
+  }
+
   /** One that has not ended yet, or only just. */
   get(id: string, tenant: string): Execution | undefined {
     const execution = this.#live.get(id);

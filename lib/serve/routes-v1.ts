@@ -137,6 +137,7 @@ async function create(call: Call, tenant: Tenant): Promise<Response> {
     ...(name !== undefined && { key: { name, asked: hash } }),
   });
   session?.attach(live);
+  await service.executor.recorded(live);
   // Who has a key comes back for it.
   const tied = name === undefined;
   return await answer(knownLive(live), call, {
