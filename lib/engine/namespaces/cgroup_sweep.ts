@@ -66,12 +66,21 @@ const NAME = /^cordon-(\d+)-(\d+)-(\d+)-[0-9a-f]{16}$/;
 
 /** `cordon-<pid namespace>-<pid>-<start time in ticks>-<random>`: enough to see later that its maker is dead. */
 export function groupName(system: CgroupSystem): string {
+  let own = makers.get(system);
+  if (own === undefined) makers.set(system, own = maker(system));
+  return `cordon-${own}-${randomId()}`;
+}
+
+/** It stays the same as long as we live, and a daemon needs it for each execution. */
+const makers = new WeakMap<CgroupSystem, string>();
+
+function maker(system: CgroupSystem): string {
   const pid = system.pid();
   const start = startTime(pid, system);
   if (start === undefined) {
     throw new CordonError(`Cannot read /proc/${pid}/stat`, { why: "/proc shows no processes of this user" });
   }
-  return `cordon-${system.pidNamespace()}-${pid}-${start}-${randomId()}`;
+  return `${system.pidNamespace()}-${pid}-${start}`;
 }
 
 function isAbandoned(name: string, dir: string, system: CgroupSystem): boolean {
