@@ -1,5 +1,4 @@
 /** Admits executions, lets them run in turn, and records them: before they begin, and how they ended. */
-import { setImmediate } from "node:timers";
 import type { Result } from "../engine/engine.ts";
 import { CordonError } from "../errors.ts";
 import type { Tenant } from "./config/types.ts";
@@ -9,6 +8,7 @@ import type { Metrics } from "./metrics.ts";
 import { FairQueue, type QueueLimits } from "./queue.ts";
 import { Bucket } from "./rate.ts";
 import type { Store } from "./store.ts";
+import { afterTurn } from "./turn.ts";
 
 /** Runs a job to its end. Output goes to the execution; its signal ends it. */
 export type Perform = (execution: Execution) => Promise<Result>;
@@ -216,7 +216,7 @@ export class Executor {
     if (row.via === "v1") keepOutput(execution, store);
     store.update(row);
     // After the record's transaction of this turn: a server that is killed now has told nobody what it forgets.
-    setImmediate(() => execution.tell());
+    afterTurn(() => execution.tell());
     metrics.ended(row);
     log("info", "executed", {
       request_id: row.request_id,
@@ -244,7 +244,7 @@ export class Executor {
   #settle(): void {
     const idle = this.#idle;
     if (!idle || ![...this.#live.values()].every(({ over }) => over)) return;
-    setImmediate(() => idle.resolve());
+    afterTurn(() => idle.resolve());
   }
 }
 

@@ -2,10 +2,10 @@
  * The record: every execution, in SQLite. What is written in one turn of the event loop is one transaction. After the
  * death of this process nothing that was committed is lost; a power failure may take the last moments.
  */
-import { setImmediate } from "node:timers";
 import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
 import { CordonError, reasonOf } from "../errors.ts";
 import { migrate } from "./store-schema.ts";
+import { afterTurn } from "./turn.ts";
 
 export type State = "queued" | "running" | "finished" | "cancelled" | "lost";
 
@@ -224,7 +224,7 @@ export class Store {
     this.#pending.push(write);
     if (this.#scheduled) return;
     this.#scheduled = true;
-    setImmediate(() => this.#commit());
+    afterTurn(() => this.#commit());
   }
 
   #commit(): void {

@@ -2,6 +2,7 @@
 import type { Connection } from "./connection.ts";
 import type { Exchange } from "./exchange.ts";
 import { chunk, chunkSize, CRLF, framingOf, join, LAST_CHUNK, latin1, replyHead } from "./reply.ts";
+import { afterTurn } from "../turn.ts";
 
 /** Of a body whose pieces are all there at once, so that its length can be told and one write carries it. */
 const MOST_AT_ONCE = 64 * 1024;
@@ -94,13 +95,6 @@ async function gather(reader: Reader | undefined): Promise<Gathered> {
 
 /** What it resolves with, if it does so without waiting for anything outside. */
 async function soon<T>(promise: Promise<T>): Promise<T | undefined> {
-  let timer: number | undefined;
-  const late = new Promise<undefined>((resolve) => {
-    timer = setTimeout(resolve, 0);
-  });
-  try {
-    return await Promise.race([promise, late]);
-  } finally {
-    clearTimeout(timer);
-  }
+  const late = new Promise<undefined>((resolve) => afterTurn(() => resolve(undefined)));
+  return await Promise.race([promise, late]);
 }
