@@ -7,7 +7,7 @@ export interface TopicOptions {
   topic: string[];
 }
 
-export const SHELLS = ["bash", "zsh", "fish"] as const;
+const SHELLS = ["bash", "zsh", "fish"] as const;
 
 export interface CompletionsOptions {
   shell: typeof SHELLS[number];

@@ -55,8 +55,6 @@ export interface IsolateOptions {
   command: string[];
 }
 
-export { DEFAULT_TMP_BYTES } from "./shared.options.ts";
-
 export const isolate = defineCommand<IsolateOptions>({
   ...ISOLATE_TABLE,
   read: readIsolate,

@@ -95,7 +95,7 @@ const SYS: Mount = {
 };
 
 /** The Spec of `isolate.sh`'s command line: no /etc, whole environment, a lone argument is a line for a shell. */
-export function isolateShSpec(options: IsolateShOptions, host: Host, env: Record<string, string>): Spec {
+function isolateShSpec(options: IsolateShOptions, host: Host, env: Record<string, string>): Spec {
   const cwd = workingDirectory(host);
   const [first, ...rest] = options.command;
   const command = first === undefined || rest.length > 0

@@ -45,7 +45,7 @@ export function run(options: KernelListOptions, context: CommandContext): number
   return 0;
 }
 
-export function describe({ name, directory, json }: Kernelspec): ListedKernel {
+function describe({ name, directory, json }: Kernelspec): ListedKernel {
   const executable = json.argv[0] ?? "";
   const exists = hostFs.stat(executable) === "file";
   const kernel: ListedKernel = {
@@ -77,7 +77,7 @@ export function describe({ name, directory, json }: Kernelspec): ListedKernel {
 }
 
 /** Two lines a kernel, and a third where something is wrong. */
-export function renderKernels(kernels: readonly ListedKernel[], style: Style): string {
+function renderKernels(kernels: readonly ListedKernel[], style: Style): string {
   return kernels.map(({ name, directory, problem, ...kernel }) => {
     const limits = Object.entries(kernel.limits).map(([limit, value]) =>
       value === true ? limit : `${limit} ${value}`

@@ -27,6 +27,6 @@ export const kernelRemove = defineCommand<KernelRemoveOptions>({
   load: () => import("./kernel-remove.ts"),
 });
 
-export function readKernelRemove(parsed: Parsed): KernelRemoveOptions {
+function readKernelRemove(parsed: Parsed): KernelRemoveOptions {
   return { names: [...new Set(parsed.operands.map((name) => parseKernelName("NAME", name)))] };
 }

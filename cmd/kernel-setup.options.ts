@@ -7,7 +7,7 @@ import { parseKernelName } from "../lib/jupyter/kernelspec.ts";
 import type { ProgramRequest } from "../lib/jupyter/program.ts";
 import { KERNEL_OPTIONS, type KernelSandbox, readSandbox } from "./kernel.options.ts";
 
-export const PULLS = ["missing", "always", "never"] as const;
+const PULLS = ["missing", "always", "never"] as const;
 
 /** Below which directory the kernelspec goes. */
 export type Scope =

@@ -6,8 +6,8 @@ import { type KernelMount, parseKernelMount, toMounts } from "../lib/jupyter/mou
 import type { Limits, Network } from "../lib/spec/spec.ts";
 import { LIMIT_OPTIONS, NETWORK_OPTIONS, readLimits, readNetwork } from "./shared.options.ts";
 
-export const ENGINES = ["namespaces", "docker"] as const;
-export const TRANSPORTS = ["auto", "ipc", "tcp"] as const;
+const ENGINES = ["namespaces", "docker"] as const;
+const TRANSPORTS = ["auto", "ipc", "tcp"] as const;
 
 /** The surroundings of a kernel. Paths are as typed. */
 export interface KernelSandbox {

@@ -78,7 +78,7 @@ export interface Wiring {
 }
 
 /** Ports from the options, or else from what JupyterHub says. Pure. */
-export function wire(options: PortwrapOptions, env: Host["env"]): Wiring {
+function wire(options: PortwrapOptions, env: Host["env"]): Wiring {
   const { hostPort, hostAddr, forwards, command, batchspawner } = options;
   const fill = (pair: PortPair) => ({ ...pair, hostAddr: pair.hostAddr ?? hostAddr ?? LOOPBACK });
   const more = forwards.map(fill);
@@ -135,7 +135,7 @@ interface Resolved {
 }
 
 /** The Spec without its listeners. */
-export function portwrapSpec(options: PortwrapOptions, { host, wiring, ports }: Resolved): Spec {
+function portwrapSpec(options: PortwrapOptions, { host, wiring, ports }: Resolved): Spec {
   const cwd = host.cwd;
   if (cwd === undefined) {
     throw new CordonError("the current directory has no name", {

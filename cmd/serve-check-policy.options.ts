@@ -93,7 +93,7 @@ export const serveCheckPolicy = defineCommand<ServeCheckPolicyOptions>({
 });
 
 /** Our options may stand anywhere; every other word is docker's. `docker run` has none of these names. */
-export function parse(argv: readonly string[]): ParseResult {
+function parse(argv: readonly string[]): ParseResult {
   const options = allOptions({ options: OPTIONS });
   const given: Given[] = [];
   const operands: string[] = [];

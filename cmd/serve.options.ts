@@ -129,6 +129,6 @@ function parseListen(text: string): ListenAddress {
 }
 
 /** Names and addresses that only this machine can reach. */
-export function isLoopback(hostname: string): boolean {
+function isLoopback(hostname: string): boolean {
   return hostname === "localhost" || hostname === "::1" || /^127(\.\d{1,3}){3}$/.test(hostname);
 }

@@ -22,7 +22,7 @@ export interface IsolateShOptions {
   command: string[];
 }
 
-export const ISOLATE_SH_TMP_BYTES = 32 * 2 ** 20;
+const ISOLATE_SH_TMP_BYTES = 32 * 2 ** 20;
 
 /**
  * Options end at `--` or at the first argument that is not one of the few: an unknown option is the program.

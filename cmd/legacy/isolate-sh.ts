@@ -2,8 +2,6 @@
 import type { CommandContext } from "../../lib/cli/command.ts";
 import { parseIsolateSh } from "./isolate-sh.options.ts";
 
-export { parseIsolateSh } from "./isolate-sh.options.ts";
-
 export async function run(context: CommandContext): Promise<number> {
   const options = parseIsolateSh(context.args, context.env);
   const { runIsolateSh } = await import("../isolate.ts");

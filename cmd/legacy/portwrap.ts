@@ -2,8 +2,6 @@
 import type { CommandContext } from "../../lib/cli/command.ts";
 import { type LegacyRequest, parseLegacyPortwrap } from "./portwrap.options.ts";
 
-export { parseLegacyPortwrap } from "./portwrap.options.ts";
-
 export function run(context: CommandContext): Promise<number> {
   return runLegacy(parseLegacyPortwrap(context.args), context);
 }

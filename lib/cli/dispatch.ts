@@ -81,7 +81,7 @@ function done(text: string): number {
 }
 
 /** `cordon 0.1.0 (deno 2.4.2, base: registry)` */
-export function versionLine(): string {
+function versionLine(): string {
   return `cordon ${buildInfo.version} (deno ${buildInfo.deno}, base: ${buildInfo.base})\n`;
 }
 

@@ -135,7 +135,7 @@ function table(row: { flags: string; text: string }, style: Style): string[] {
 }
 
 /** Lines of at most `width` characters, unless a word is longer. */
-export function wrap(text: string, width: number): string[] {
+function wrap(text: string, width: number): string[] {
   const lines: string[] = [];
   let line = "";
   for (const word of text.split(/\s+/)) {

@@ -1,7 +1,7 @@
 /** The configuration: what the files say together, and which file said what. */
 import { CordonError } from "../errors.ts";
 import type { Found, ReadPlace } from "./file.ts";
-import { type FileValues, type Mode, parseConfig, type Problem, type Setting } from "./parse.ts";
+import { type FileValues, type Mode, parseConfig, type Problem } from "./parse.ts";
 import { type Place, type PlaceFacts, places } from "./places.ts";
 
 /** What became of a place. A file that is there after the one that counts is `shadowed`. */
@@ -78,9 +78,4 @@ function merge(found: readonly FileValues[]): FileValues {
     for (const [name, profile] of profiles) merged.profiles.set(name, profile);
   }
   return merged;
-}
-
-/** The value, or what holds without one. */
-export function valueOf<T>(setting: Setting<T> | undefined, otherwise: T): T {
-  return setting === undefined ? otherwise : setting.value;
 }

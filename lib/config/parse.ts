@@ -4,7 +4,7 @@ import { parse, TomlError } from "smol-toml";
 import { nearest } from "../cli/suggest.ts";
 import { CordonError } from "../errors.ts";
 
-export const MODES = ["docker", "api", "namespaces"] as const;
+const MODES = ["docker", "api", "namespaces"] as const;
 export type Mode = typeof MODES[number];
 
 /** Where a value stands. Lines and columns count from 1; 0 where it could not be told. */

@@ -2,7 +2,7 @@
 
 import { Attached } from "./attached.ts";
 import { type Call, short } from "./containers.ts";
-import { command, request, segment } from "./request.ts";
+import { request, segment } from "./request.ts";
 import type { Engine } from "./system.ts";
 
 export interface ExecConfig {
@@ -68,20 +68,4 @@ export async function inspectExec(engine: Engine, exec: string, options: Call = 
     what: `inspect exec ${short(exec)}`,
     ...options,
   })).json();
-}
-
-/** Tells an exec's terminal its size in characters. */
-export async function resizeExec(
-  engine: Engine,
-  exec: string,
-  options: Call & { rows: number; columns: number },
-): Promise<void> {
-  await command(engine, {
-    method: "POST",
-    path: `/exec/${segment(exec)}/resize`,
-    query: { h: options.rows, w: options.columns },
-    what: `resize the terminal of exec ${short(exec)}`,
-    accept: [201],
-    signal: options.signal,
-  });
 }

@@ -26,7 +26,7 @@ import { startError } from "./starterror.ts";
 import type { Engine } from "./system.ts";
 
 /** On everything that is created here; left-overs are found by it. */
-export const MANAGED_LABEL = "cordon.managed";
+const MANAGED_LABEL = "cordon.managed";
 /** Value unique to one run, by which a container is found whose creation was never answered. */
 export const RUN_LABEL = "cordon.run";
 

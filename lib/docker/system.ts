@@ -7,7 +7,7 @@ import { compareVersions, request, type Target } from "./request.ts";
 /** The newest API this client was written for. An engine that speaks a newer one is asked with this. */
 export const NEWEST_API = "1.47";
 /** The oldest API this client can use (Docker 19.03; Podman since 3 says 1.41). */
-export const OLDEST_API = "1.40";
+const OLDEST_API = "1.40";
 
 /** How long an engine may take to answer a ping; a healthy one needs a millisecond. */
 const PING_MS = 10_000;
@@ -59,7 +59,7 @@ export async function openEngine(endpoint: Endpoint, options: OpenOptions = {}):
 }
 
 /** Whether the engine answers, and what it says of itself. */
-export async function ping(target: Target, options: OpenOptions = {}): Promise<Ping> {
+async function ping(target: Target, options: OpenOptions = {}): Promise<Ping> {
   const pingMs = options.pingMs ?? PING_MS;
   const limit = AbortSignal.timeout(pingMs);
   const signal = options.signal ? AbortSignal.any([options.signal, limit]) : limit;

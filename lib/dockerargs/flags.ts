@@ -203,8 +203,3 @@ export const DOCKER_FLAGS: readonly DockerFlag[] = [
   list("volumes-from", H + "VolumesFrom", "Mount another container's volumes", { value: "CONTAINER" }),
   text("workdir", "WorkingDir", "Working directory inside", { short: "w", value: "DIR" }),
 ];
-
-/** `-e, --env`: its names as people know them. */
-export function flagNames({ name, short }: Pick<DockerFlag, "name" | "short">): string {
-  return short === undefined ? `--${name}` : `-${short}, --${name}`;
-}

@@ -86,7 +86,7 @@ function setField(
 }
 
 /** A network somebody created, not a mode of the engine. */
-export function isUserDefined(name: string): boolean {
+function isUserDefined(name: string): boolean {
   return !["default", "bridge", "host", "none"].includes(name) && !/^container(:|$)/.test(name);
 }
 

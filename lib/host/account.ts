@@ -22,7 +22,7 @@ export function findAccount(name: string): Account {
 }
 
 /** The same in the texts of passwd(5) and group(5). */
-export function accountIn(name: string, files: { passwd: string; group: string }): Account {
+function accountIn(name: string, files: { passwd: string; group: string }): Account {
   const fields = rows(files.passwd).find((row) => row[0] === name || row[2] === name);
   const [login = "", , uid = "", gid = "", , home = "", shell = ""] = fields ?? [];
   if (!fields || !/^\d+$/.test(uid) || !/^\d+$/.test(gid)) {

@@ -4,7 +4,7 @@ import { attempt, type CgroupSupport, probeCgroups, words } from "./cgroups.ts";
 import type { Host } from "./host.ts";
 
 /** Sysctls that switch namespaces or memfd off, by their dotted names; absent where the kernel has no such switch. */
-export const SYSCTLS = [
+const SYSCTLS = [
   "kernel.unprivileged_userns_clone",
   "kernel.apparmor_restrict_unprivileged_userns",
   "vm.memfd_noexec",

@@ -8,7 +8,7 @@ import type { Forward } from "../spec/spec.ts";
 import { CHANNELS, type Connection, insideConnection, insidePort, ipcPath } from "./connection.ts";
 
 /** Directory inside for the connection file and the sockets. */
-export const INSIDE = "/run/cordon";
+const INSIDE = "/run/cordon";
 const FILE = `${INSIDE}/kernel.json`;
 const SOCKETS = `${INSIDE}/kernel`;
 /** The launch before ours may still be giving up its ports (restart); a launch that fails does so within 2 s. */

@@ -38,7 +38,7 @@ export function scriptOf({ command }: CreateExecution): string {
 }
 
 /** @throws Problem when both kinds were given */
-export function stdinOf({ stdin, stdin_base64 }: CreateExecution): Uint8Array | undefined {
+function stdinOf({ stdin, stdin_base64 }: CreateExecution): Uint8Array | undefined {
   if (stdin !== undefined && stdin_base64 !== undefined) {
     throw new Problem("invalid", { detail: "stdin and stdin_base64 exclude each other" });
   }
@@ -47,7 +47,7 @@ export function stdinOf({ stdin, stdin_base64 }: CreateExecution): Uint8Array | 
 }
 
 /** How it takes what comes later. @throws Problem when that was asked for in part, or beside stdin */
-export function interactiveOf(asked: CreateExecution): Interactive | undefined {
+function interactiveOf(asked: CreateExecution): Interactive | undefined {
   const { interactive = false, tty = false, on_detach } = asked;
   if (!interactive) {
     const alone = tty !== false ? "tty" : on_detach !== undefined ? "on_detach" : undefined;

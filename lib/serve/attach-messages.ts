@@ -5,10 +5,10 @@ import type { Event } from "./output.ts";
 
 export const PROTOCOL = "cordon.v1";
 /** Before a token, among the subprotocols: browsers can send no header of their own. */
-export const TOKEN_PROTOCOL = "cordon.token.";
+const TOKEN_PROTOCOL = "cordon.token.";
 
 /** Those that both engines can pass on, and that do not end or stop what passes them on. */
-export const SIGNALS = [
+const SIGNALS = [
   "HUP",
   "INT",
   "QUIT",
@@ -24,13 +24,13 @@ export const SIGNALS = [
 const extent = z.int().min(1).max(10_000);
 export const TerminalSizeSchema = z.strictObject({ rows: extent, columns: extent });
 
-export const ClientMessage = z.discriminatedUnion("type", [
+const ClientMessage = z.discriminatedUnion("type", [
   z.strictObject({ type: z.literal("resize"), rows: extent, columns: extent }),
   z.strictObject({ type: z.literal("signal"), signal: z.enum(SIGNALS) }),
   z.strictObject({ type: z.literal("eof") }),
 ]).meta({ id: "AttachClientMessage" });
 
-export type ClientMessage = z.output<typeof ClientMessage>;
+type ClientMessage = z.output<typeof ClientMessage>;
 
 /** A text from a client. @throws Violation */
 export function clientMessage(text: string): ClientMessage {

@@ -10,7 +10,7 @@ export interface Interactive {
 }
 
 /** Bytes that wait for the command to read them. */
-export const MOST_WAITING = 256 * 1024;
+const MOST_WAITING = 256 * 1024;
 /** What each piece costs beside its bytes. */
 const PIECE_BYTES = 128;
 /** Ctrl-D: a terminal has no other end of its input (termios(3), VEOF). */

@@ -10,7 +10,7 @@ import type { Text } from "./strings.ts";
 import { type Address, Label, type Program, Slot } from "./program.ts";
 
 /** Size of an operation, and where in it the description of the step lies (see the interpreter's listing). */
-export const OPERATION_SIZE = 96;
+const OPERATION_SIZE = 96;
 export const OPERATION_SAY = 80;
 const FIRST_OPERATION = 16;
 const ENTRY = 0x200;

@@ -65,7 +65,7 @@ function beside<T>(image: Uint8Array<ArrayBuffer>, start: (path: string) => T): 
 }
 
 /** A sealed memfd, executable; undefined where the system forbids executing those (vm.memfd_noexec, memfd_create(2)). */
-export function memoryFile(image: Uint8Array<ArrayBuffer>): number | undefined {
+function memoryFile(image: Uint8Array<ArrayBuffer>): number | undefined {
   const name = cString("cordon");
   const flags = MFD.CLOEXEC | MFD.ALLOW_SEALING;
   let fd = libc().memfd_create(name, flags | MFD.EXEC);

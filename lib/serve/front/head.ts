@@ -6,7 +6,7 @@ import { refusedTarget, tooLong } from "./target.ts";
 
 /** Bytes of a request line and its header lines. */
 export const MOST_HEAD_BYTES = 32 * 1024;
-export const MOST_HEADER_LINES = 100;
+const MOST_HEADER_LINES = 100;
 
 export interface Head {
   method: string;

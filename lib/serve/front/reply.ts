@@ -108,7 +108,7 @@ export function latin1(text: string): Uint8Array<ArrayBuffer> {
 const PROBLEM_OF = new Map<number, ProblemName>(FRONT_PROBLEMS.map((name) => [PROBLEMS[name].status, name]));
 
 /** RFC 9457. */
-export function problemBody({ status, detail }: Refusal): string {
+function problemBody({ status, detail }: Refusal): string {
   const name = PROBLEM_OF.get(status) ?? "internal";
   const { title } = PROBLEMS[name];
   return JSON.stringify({ type: `urn:cordon:problem:${name}`, title, status, detail }) + "\n";

@@ -9,7 +9,7 @@ import type { Input } from "./input.ts";
 import { latin1 } from "./reply.ts";
 
 /** Of one message, in however many frames. */
-export const MOST_MESSAGE_BYTES = 256 * 1024;
+const MOST_MESSAGE_BYTES = 256 * 1024;
 /** Pings, pongs and empty frames that are taken at once, and how many more each second. */
 const MOST_IDLE_FRAMES = 200, IDLE_FRAMES_PER_SECOND = 50;
 /** For a client to answer that it closes too. */

@@ -14,7 +14,7 @@ import { containerCommand } from "./shell.ts";
 import type { Asked, DockerVerdict, Enforceable, PolicyFacts } from "./verdict.ts";
 
 /** The label by which a container is its tenant's. */
-export const TENANT_LABEL = "cordon.serve.tenant";
+const TENANT_LABEL = "cordon.serve.tenant";
 
 const NANO = 1e9;
 /** Where programs write although the root is read-only, beside /tmp. */

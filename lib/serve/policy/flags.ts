@@ -43,6 +43,6 @@ function checkFlag({ flag, as, value }: Typed<DockerFlag>, policy: Policy): void
   }
 }
 
-export function allowedFlags({ flags }: Policy): readonly string[] {
+function allowedFlags({ flags }: Policy): readonly string[] {
   return flags.flatMap((name) => name === "usual" ? USUAL_FLAGS : [name]);
 }

@@ -17,7 +17,7 @@ export interface LimitsVerdict {
 }
 
 const FLAGS = { memory: "--memory", cpus: "--cpus", pids: "--pids-limit" } as const;
-export const HELD_BY_ENGINE = ["memory", "cpus", "pids"] as const;
+const HELD_BY_ENGINE = ["memory", "cpus", "pids"] as const;
 
 /** @throws Refused for what is above its ceiling, and for what the engine could not hold it to */
 export function limitsFor(policy: Policy, asked: AskedLimits, enforceable: Enforceable): LimitsVerdict {
@@ -47,7 +47,7 @@ export function limitsFor(policy: Policy, asked: AskedLimits, enforceable: Enfor
 }
 
 /** `no memory limit of 512 MiB: this user has no control group for it` */
-export function droppedNote(name: LimitName, { value }: Ceiling, why: string): string {
+function droppedNote(name: LimitName, { value }: Ceiling, why: string): string {
   return `no limit of ${amount(name, value)}: ${why}`;
 }
 

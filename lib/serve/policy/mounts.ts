@@ -48,7 +48,7 @@ export function mountSource(
 }
 
 /** Why a real path is never mounted; undefined when nothing is against it. */
-export function neverMounted(
+function neverMounted(
   real: string,
   { write, places }: { write: boolean; places: Places },
 ): string | undefined {

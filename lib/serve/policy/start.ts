@@ -45,7 +45,7 @@ export function checkAgainstHost(config: ServeConfig, facts: PolicyFacts): strin
 }
 
 /** The engines whose images a policy allows. */
-export function enginesOf({ images, aliases }: Policy): EngineName[] {
+function enginesOf({ images, aliases }: Policy): EngineName[] {
   const named = [...images, ...Object.values(aliases)];
   return [
     ...(named.includes(HOST_IMAGE) ? ["namespaces" as const] : []),

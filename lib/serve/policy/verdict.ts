@@ -103,6 +103,3 @@ export interface NamespacesVerdict extends Allowed {
 }
 
 export type Verdict = Refusal | DockerVerdict | NamespacesVerdict;
-
-/** The signature of `judge` in `judge.ts`. It never throws for what a client can send. */
-export type Judge = (asked: Asked, facts: PolicyFacts) => Verdict;

@@ -47,7 +47,7 @@ export interface Assembly {
 }
 
 /** Paths in the new root are relative to its descriptor. */
-export function relative(path: string): string {
+function relative(path: string): string {
   return path === "/" ? "." : path.slice(1);
 }
 

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { DEFAULT_TMP_BYTES, isolate, readIsolate } from "../../../cmd/isolate.options.ts";
+import { isolate, readIsolate } from "../../../cmd/isolate.options.ts";
+import { DEFAULT_TMP_BYTES } from "../../../cmd/shared.options.ts";
 import { parseCommand } from "../../../lib/cli/parse.ts";
 import { UsageError } from "../../../lib/errors.ts";
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { registry } from "../../../cmd/commands.ts";
-import { allOptions, type Command } from "../../../lib/cli/command.ts";
+import { allOptions, type Command, COMMON_OPTIONS, Parsed } from "../../../lib/cli/command.ts";
 import { findCommand } from "../../../lib/cli/dispatch.ts";
 import { fullText, optionFlags, renderHelp, renderOverview } from "../../../lib/cli/help.ts";
 import { renderMainMan, renderMan, roff } from "../../../lib/cli/man.ts";
@@ -55,8 +55,30 @@ each("every option with a value says how a shell completes it", (command) => {
   }
 });
 
-each("it has examples, and all of them parse", (command) => {
+/** What was typed, remembering which options somebody asks for. */
+class Watched extends Parsed {
+  readonly asked: Set<string>;
+
+  constructor({ given, operands }: Parsed, { command, asked }: { command: Command; asked: Set<string> }) {
+    super(allOptions(command), given, operands);
+    this.asked = asked;
+  }
+  override flag(name: string, otherwise = false): boolean {
+    this.asked.add(name);
+    return super.flag(name, otherwise);
+  }
+  override all(name: string): string[] {
+    this.asked.add(name);
+    return super.all(name);
+  }
+}
+
+/** Options that nobody asks for by name: mounts are read in the order typed, and two do what is done anyway. */
+const UNASKED = ["mnt", "mount", "replace", "portwrap-path", ...COMMON_OPTIONS.map(({ long }) => long)];
+
+each("it has examples, all of them parse, and every option is read", (command) => {
   assert.ok(command.examples.length > 0);
+  const asked = new Set(UNASKED);
   for (const { command: line } of command.examples) {
     const [first, ...argv] = shellWords(line);
     assert.equal(first, "cordon");
@@ -64,8 +86,12 @@ each("it has examples, and all of them parse", (command) => {
     assert.equal(found.command.name, command.name, line);
     const result = command.parse?.(found.args) ?? parseCommand(command, found.args);
     assert.ok("parsed" in result, line);
-    command.prepare(result.parsed, { invokedAs: "cordon", env: {}, args: [], noColor: false });
+    const parsed = new Watched(result.parsed, { command, asked });
+    command.prepare(parsed, { invokedAs: "cordon", env: {}, args: [], noColor: false });
   }
+  // Docker's have tests of their own.
+  if (command.name === "run") return;
+  assert.deepEqual(command.options.map(({ long }) => long).filter((long) => !asked.has(long)), []);
 });
 
 each("help shows every option, except hidden ones", (command) => {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { DOCKER_FLAGS, flagNames } from "../../../lib/dockerargs/flags.ts";
+import { DOCKER_FLAGS } from "../../../lib/dockerargs/flags.ts";
 
 /** `docker run --help` of docker/cli 28.2, and what it hides. */
 const ALL =
@@ -22,7 +22,7 @@ Deno.test("the table has every flag of docker run once, by name", () => {
 Deno.test("letters are docker's", () => {
   const letters = DOCKER_FLAGS.filter(({ short }) => short !== undefined);
   assert.equal(
-    letters.map(flagNames).sort().join(" "),
+    letters.map(({ name, short }) => `-${short}, --${name}`).sort().join(" "),
     "-P, --publish-all -a, --attach -c, --cpu-shares -d, --detach -e, --env -h, --hostname -i, --interactive " +
       "-l, --label -m, --memory -p, --publish -q, --quiet -t, --tty -u, --user -v, --volume -w, --workdir",
   );
