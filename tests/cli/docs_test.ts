@@ -150,3 +150,24 @@ Deno.test("docs/isolate.md: every option is there", () => {
     assert.ok(text.includes(`--${long}`) || (short && text.includes(`-${short} `)), `--${long}`);
   }
 });
+
+Deno.test("docs/migration.md: every option, variable, command and file of the old tools is there", () => {
+  const old = `-m --mnt -b -v --no-net MNTDIRS NI_BASEDIR NI_TMPFS_SIZE NI_QUIET METHOD VERBOSE
+    setup --name --image --user --prefix --replace --mount --workdir --copy-workdir --python -f
+    -p -P --host-port --guest-port --portwrap-path --port %load_ext %%docker %docker %docker_on %docker_off
+    %docker_status %docker_profile %docker_backend DOCKYTER_CONFIG dockyter.toml ~/.dockyter.toml
+    ~/.config/dockyter/config.toml /health /execute`;
+  const commands = [...read("docs/migration.md").matchAll(/^\| ([^|]+) \|/gm)]
+    .flatMap(([, cell = ""]) =>
+      [...cell.matchAll(/`([^`]+)`/g)].flatMap(([, code = ""]) => code.split(/[ =]/))
+    );
+  for (const word of old.split(/\s+/)) assert.ok(commands.includes(word), word);
+});
+
+Deno.test("README.md: it leads to every guide", () => {
+  const readme = read("README.md");
+  for (const document of DOCUMENTS.slice(1)) {
+    // What stands before the server is linked from the guide to it.
+    if (document !== "docs/serve-http.md") assert.ok(readme.includes(`(${document})`), document);
+  }
+});
