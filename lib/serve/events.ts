@@ -1,7 +1,7 @@
 /** An execution as a stream of server-sent events: https://html.spec.whatwg.org/multipage/server-sent-events.html */
 import type { Event } from "./output.ts";
 import type { Known } from "./past.ts";
-import { encoded, type Encoding } from "./tell.ts";
+import { type Encoding, Printed } from "./printed.ts";
 
 /** Proxies end connections on which nothing comes, most after 60 s. */
 const KEEP_ALIVE_MS = 15_000;
@@ -52,7 +52,7 @@ export function allTold(known: Known, after: number): boolean {
 
 /** Data is one line of JSON. */
 function format(event: Event, encoding: Encoding): string {
-  const data = event.type === "state" ? event.state : { data: encoded(event.bytes, encoding) };
+  const data = event.type === "state" ? event.state : { data: new Printed([event.bytes], { encoding }) };
   return `id: ${event.id}\nevent: ${event.type}\ndata: ${JSON.stringify(data)}\n\n`;
 }
 

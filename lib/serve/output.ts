@@ -112,20 +112,11 @@ export class Output {
     return (this.#waiting ??= Promise.withResolvers<void>()).promise;
   }
 
-  bytes(stream: StreamName): Uint8Array<ArrayBuffer> {
-    const pieces = this.#entries.filter((entry) => entry.type === stream) as Piece[];
-    const whole = new Uint8Array(pieces.reduce((sum, { length }) => sum + length, 0));
-    let at = 0;
-    for (const { bytes, length } of pieces) {
-      whole.set(bytes.subarray(0, length), at);
-      at += length;
-    }
-    return whole;
-  }
-
-  /** As text; what is no UTF-8 becomes U+FFFD. */
-  text(stream: StreamName): string {
-    return new TextDecoder("utf-8", { ignoreBOM: true }).decode(this.bytes(stream));
+  /** What is kept of a stream now. */
+  pieces(stream: StreamName): Uint8Array[] {
+    return this.#entries.flatMap((entry) =>
+      entry.type === stream ? [(entry as Piece).bytes.subarray(0, entry.length)] : []
+    );
   }
 
   #keep(stream: StreamName, chunk: Uint8Array): void {

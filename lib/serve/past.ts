@@ -9,7 +9,7 @@ export interface Known {
   /** While this process has it. */
   live?: Execution;
   /** What it printed, as far as it is kept. */
-  bytes(stream: StreamName): Uint8Array;
+  pieces(stream: StreamName): Uint8Array[];
   /** What lies after a position, at most `most` bytes of it; nothing when all is told. */
   read(after: number, most: number): Event[];
   /** Resolves when there may be more; undefined when there will be no more. */
@@ -31,7 +31,7 @@ export function knownLive(live: Execution): Known {
       return live.record();
     },
     live,
-    bytes: (stream) => output.bytes(stream),
+    pieces: (stream) => output.pieces(stream),
     read: (after, most) => output.read(after, most),
     more: () => output.closed ? undefined : output.changed(),
   };
@@ -49,10 +49,7 @@ function knownPast(row: Recorded, store: Service["store"]): Known {
   }
   return {
     row,
-    bytes: (stream) => {
-      const parts = events.flatMap((event) => event.type === stream ? [event.bytes] : []);
-      return concatenated(parts);
-    },
+    pieces: (stream) => events.flatMap((event) => event.type === stream ? [event.bytes] : []),
     read: (after) => {
       const next = events.find(({ id }) => id > after);
       if (!next) return [];
@@ -66,14 +63,4 @@ function knownPast(row: Recorded, store: Service["store"]): Known {
 
 function end({ state, reason, exit_code, signal, truncated }: Recorded): Record<string, unknown> {
   return { state, reason, exit_code, signal, truncated: truncated === 1 };
-}
-
-function concatenated(parts: readonly Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
 }

@@ -3,6 +3,7 @@ import type { Tenant } from "./config/types.ts";
 import { admit } from "./admit.ts";
 import { readJson } from "./body.ts";
 import { type Execution, statusOf } from "./execution.ts";
+import { Printed } from "./printed.ts";
 import type { Call, Route } from "./route.ts";
 import { ExecuteAnswer, ExecuteRequest, Health, MOST_EXECUTE_BYTES } from "./schemas.ts";
 import { whenItEnds } from "./wait.ts";
@@ -33,7 +34,10 @@ export const dockyterRoutes: Route[] = [
   },
 ];
 
-type Answer = z.input<typeof ExecuteAnswer>;
+type Answer = Omit<z.input<typeof ExecuteAnswer>, "stdout" | "stderr"> & {
+  stdout: string | Printed;
+  stderr: string | Printed;
+};
 
 async function execute(call: Call, tenant: Tenant): Promise<Response> {
   const { service, request, requestId } = call;
@@ -62,8 +66,8 @@ function tell(execution: Execution): Answer {
   const row = execution.record();
   const { output, failure } = execution;
   return {
-    stdout: output.text("stdout"),
-    stderr: output.text("stderr") + remark(execution, failure),
+    stdout: new Printed(output.pieces("stdout"), { encoding: "text" }),
+    stderr: new Printed(output.pieces("stderr"), { encoding: "text", remark: remark(execution, failure) }),
     exit_code: statusOf(row),
     duration_ms: row.wall_ms ?? 0,
     truncated: output.truncated,

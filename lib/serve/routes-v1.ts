@@ -11,6 +11,7 @@ import type { Execution as Running, Job } from "./execution.ts";
 import { ID } from "./ids.ts";
 import { withWork } from "./files/asked.ts";
 import { find, type Known, knownLive } from "./past.ts";
+import { type Encoding, jsonResponse, Printed } from "./printed.ts";
 import { Problem } from "./problem.ts";
 import type { Call, Described, Route } from "./route.ts";
 import {
@@ -29,7 +30,7 @@ import {
 } from "./schemas-v1.ts";
 import { inSession, sessionOf } from "./sessions/asked.ts";
 import type { Session } from "./sessions/sessions.ts";
-import { encoded, type Encoding, told } from "./tell.ts";
+import { told } from "./tell.ts";
 import { whenItEnds } from "./wait.ts";
 
 const EVENTS: Described = {
@@ -207,7 +208,7 @@ async function answer(
     return await whenItEnds(known.live.ended, () => full(known, encoding, service), { gone, headers });
   }
   if (fresh) return Response.json(told(known.row), { status: 202, headers });
-  return Response.json(full(known, encoding, service), { headers });
+  return jsonResponse(full(known, encoding, service), headers);
 }
 
 async function get(call: Call, tenant: Tenant): Promise<Response> {
@@ -216,7 +217,7 @@ async function get(call: Call, tenant: Tenant): Promise<Response> {
   if (known.live && wait > 0) {
     await within(wait * 1000, Promise.race([known.live.ended, aborted(call.request)]));
   }
-  return Response.json(full(known, encoding, call.service));
+  return jsonResponse(full(known, encoding, call.service));
 }
 
 function list({ service, query }: Call, tenant: Tenant): Response {
@@ -259,8 +260,8 @@ function full(known: Known, encoding: Encoding, { files }: Call["service"]) {
   const { row } = known;
   return {
     ...told(row),
-    stdout: encoded(known.bytes("stdout"), encoding),
-    stderr: encoded(known.bytes("stderr"), encoding),
+    stdout: new Printed(known.pieces("stdout"), { encoding }),
+    stderr: new Printed(known.pieces("stderr"), { encoding }),
     results: files.results(row.id),
   };
 }

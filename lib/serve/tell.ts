@@ -1,11 +1,8 @@
 /** How executions are told under /v1. Pure. */
-import { Buffer } from "node:buffer";
 import { statusOf } from "./execution.ts";
 import type { ExecutionLimits } from "./policy/verdict.ts";
 import type { ExecutionBody } from "./schemas-v1.ts";
 import type { Recorded } from "./store.ts";
-
-export type Encoding = "text" | "base64";
 
 export function told(row: Recorded): ExecutionBody {
   const { dropped, ...limits } = JSON.parse(row.limits) as ExecutionLimits & { dropped: string[] };
@@ -41,11 +38,6 @@ export function told(row: Recorded): ExecutionBody {
     stderr_bytes: row.stderr_bytes,
     truncated: row.truncated === 1,
   };
-}
-
-export function encoded(bytes: Uint8Array, encoding: Encoding): string {
-  if (encoding === "base64") return Buffer.from(bytes).toString("base64");
-  return new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
 }
 
 function time(milliseconds: number): string {

@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
-import { type Event, Output, unfinished } from "../../../lib/serve/output.ts";
+import { type Event, Output, type StreamName, unfinished } from "../../../lib/serve/output.ts";
+import { Printed } from "../../../lib/serve/printed.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
+const text = (output: Output, stream: StreamName) =>
+  new Printed(output.pieces(stream), { encoding: "text" }).toJSON();
 const shown = (events: Event[]) =>
   events.map((event) =>
     event.type === "state"
@@ -36,8 +39,8 @@ Deno.test("reading in small steps gives the same as at once", () => {
       }
     }
     whole = read;
-    assert.equal(read.stdout, output.text("stdout"));
-    assert.equal(read.stderr, output.text("stderr"));
+    assert.equal(read.stdout, text(output, "stdout"));
+    assert.equal(read.stderr, text(output, "stderr"));
   }
   assert.match(whole.stdout, /^é1€é2€é4€/);
 });
@@ -49,10 +52,10 @@ Deno.test("a character split between two pieces is not torn, one that never ends
   output.write("stderr", bytes("!"));
   assert.deepEqual(shown(output.read(0)), [[1, "stderr", "!"]]);
   output.write("stdout", euro.subarray(2));
-  assert.equal(output.text("stdout"), "€");
+  assert.equal(text(output, "stdout"), "€");
   output.write("stdout", euro.subarray(0, 1));
   output.close({});
-  assert.equal(output.text("stdout"), "€\ufffd");
+  assert.equal(text(output, "stdout"), "€\ufffd");
 });
 
 Deno.test("what does not fit is dropped and told, and the rest counted", () => {
@@ -60,7 +63,7 @@ Deno.test("what does not fit is dropped and told, and the rest counted", () => {
   output.write("stdout", bytes("abcd"));
   output.write("stderr", bytes("ef"));
   output.write("stdout", bytes("g"));
-  assert.deepEqual([output.text("stdout"), output.text("stderr"), output.truncated], ["abcd", "e", true]);
+  assert.deepEqual([text(output, "stdout"), text(output, "stderr"), output.truncated], ["abcd", "e", true]);
   assert.deepEqual(output.received, { stdout: 5, stderr: 2 });
   output.close({});
   assert.equal(output.read(0).at(-1)?.type, "state");
@@ -69,7 +72,7 @@ Deno.test("what does not fit is dropped and told, and the rest counted", () => {
 Deno.test("the cut is made between characters", () => {
   const output = new Output(4);
   output.write("stdout", bytes("ab€"));
-  assert.deepEqual([output.text("stdout"), output.truncated], ["ab", true]);
+  assert.deepEqual([text(output, "stdout"), output.truncated], ["ab", true]);
 });
 
 Deno.test("a program that alternates between its outputs does not fill the memory", () => {
