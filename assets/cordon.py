@@ -45,6 +45,7 @@ class Cordon(Magics):
         self.arguments = []  # what %docker or %docker_profile was given
         self.text = None  # the same as it was typed
         self.replaced = None  # what ! was, while it runs in containers
+        self.directory = os.readlink("/proc/self/cwd")  # whose configuration counts, wherever a notebook goes
         self.ask("config", "check")
 
     @cell_magic("docker")
@@ -158,7 +159,8 @@ class Cordon(Magics):
             error(f"cordon: Cannot read {line!r}: {reason}")
 
     def environment(self):
-        return {**os.environ, "CORDON_API": self.url} if self.url else None
+        api = {"CORDON_API": self.url} if self.url else {}
+        return {**os.environ, "CORDON_CONFIG_DIR": self.directory, **api}
 
     def ask(self, *command):
         """What a command of cordon prints on stdout; None when it fails. What it has to say besides is shown."""

@@ -21,7 +21,7 @@ const COMMON: Pick<
 
 const PLACES =
   "The first of these that is there is read: the file that CORDON_CONFIG names, cordon.toml in the working " +
-  "directory, ~/.cordon.toml, $XDG_CONFIG_HOME/cordon/config.toml; and in the same way DOCKYTER_CONFIG, " +
+  "directory (or in CORDON_CONFIG_DIR: the magics name the one they were loaded in), ~/.cordon.toml, $XDG_CONFIG_HOME/cordon/config.toml; and in the same way DOCKYTER_CONFIG, " +
   "dockyter.toml, ~/.dockyter.toml, ~/.config/dockyter/config.toml. What cordon's file sets counts before what " +
   "dockyter's sets. A file of the working directory must be yours, and nobody else may be able to write it. Only " +
   "cordon run and cordon magics read any of them.";

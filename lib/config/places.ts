@@ -28,18 +28,19 @@ export interface PlaceFacts {
 }
 
 /** All places, those of cordon.toml first; within a format the earlier one wins. */
-export function places(facts: PlaceFacts): Place[] {
-  const { env, home, cwd } = facts;
+export function places({ env, home, cwd: stand }: PlaceFacts): Place[] {
+  // The magics name the directory they were loaded in: a notebook may have gone elsewhere since.
+  const cwd = posix.resolve(stand, env["CORDON_CONFIG_DIR"] ?? "");
   // A relative one is to be ignored (XDG Base Directory Specification).
   const xdg = env["XDG_CONFIG_HOME"];
   const directory = xdg?.startsWith("/") ? xdg : `${home}/.config`;
   return [
-    ...named("CORDON_CONFIG", "cordon", { facts, required: true }),
+    ...named("CORDON_CONFIG", "cordon", { facts: { env, cwd }, required: true }),
     { path: posix.join(cwd, "cordon.toml"), format: "cordon", ...IN_DIRECTORY },
     { path: posix.join(home, ".cordon.toml"), format: "cordon", ...AT_HOME },
     { path: posix.join(directory, "cordon/config.toml"), format: "cordon", ...AT_HOME },
     // The original goes on to the next place when this one is not there.
-    ...named("DOCKYTER_CONFIG", "dockyter", { facts, required: false }),
+    ...named("DOCKYTER_CONFIG", "dockyter", { facts: { env, cwd }, required: false }),
     { path: posix.join(cwd, "dockyter.toml"), format: "dockyter", ...IN_DIRECTORY },
     { path: posix.join(home, ".dockyter.toml"), format: "dockyter", ...AT_HOME },
     { path: posix.join(home, ".config/dockyter/config.toml"), format: "dockyter", ...AT_HOME },
@@ -52,7 +53,7 @@ const AT_HOME = { trust: "home", what: "home directory", required: false } as co
 function named(
   variable: string,
   format: Format,
-  { facts, required }: { facts: PlaceFacts; required: boolean },
+  { facts, required }: { facts: Pick<PlaceFacts, "env" | "cwd">; required: boolean },
 ): Place[] {
   const path = facts.env[variable];
   if (!path) return [];

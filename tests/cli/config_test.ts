@@ -85,6 +85,22 @@ test("config show: XDG_CONFIG_HOME moves cordon's file and not dockyter's", { ne
   assert.equal((await place.show({ env })).docker.default_args.value, null);
 });
 
+test(
+  "config show: CORDON_CONFIG_DIR stands for the working directory, by the same conditions",
+  { needs },
+  async () => {
+    const place = new Place({ "other/dockyter.toml": args("there"), "work/dockyter.toml": args("here") });
+    const env = { CORDON_CONFIG_DIR: `${place.home}/other` };
+    assert.equal((await place.show({ env })).docker.default_args.value, "there");
+    place.write("other/dockyter.toml", args("anybody's"), { mode: 0o666 });
+    const { docker, problems } = await place.show({ env });
+    assert.deepEqual([docker.default_args.value, problems[0].what], [
+      null,
+      "not read: others than you can write it",
+    ]);
+  },
+);
+
 test("config show: the values of both files, with their places, and no password", { needs }, async () => {
   const place = new Place({
     "work/dockyter.toml":

@@ -235,6 +235,30 @@ test(
   },
 );
 
+test("the configuration beside a notebook counts, wherever the notebook goes", { needs }, async () => {
+  const { cells, home } = await notebooks();
+  Deno.writeTextFileSync(
+    `${home}/dockyter.toml`,
+    '[backend]\nmode = "namespaces"\n[docker]\ndefault_args = "-e A=default host"\n[profiles]\np = "-e A=profile host"\n',
+  );
+  Deno.mkdirSync(`${home}/data`);
+  const outputs = await cells([
+    "%load_ext cordon\nimport os\nos.chdir('data')",
+    "%%docker\necho $A",
+    "%%docker -v .:/here -w /here host\npwd; touch made",
+    "%docker_profile p\n!echo $A",
+    "%docker_status",
+  ]);
+  assert.deepEqual(outputs.slice(1, 4).map((output) => text(output)), [
+    "default\n",
+    "/here\n",
+    "Connected\nprofile\n",
+  ]);
+  assert.match(text(outputs[4]), /type: Namespaces\n[^]*\nCurrent docker args: -e A=profile host\n$/);
+  // Directories are those of where it stands.
+  assert.ok(Deno.statSync(`${home}/data/made`).isFile);
+});
+
 test("much output and bytes that are no text leave a notebook that can be kept", { needs }, async () => {
   const { cells } = await notebooks();
   const outputs = await cells([
