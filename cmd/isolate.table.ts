@@ -158,7 +158,7 @@ export const ISOLATE_TABLE: CommandTable = {
     { text: "A shell that sees this directory and nothing else of yours", command: "cordon isolate" },
     {
       text: "A student's script: data read-only, half a gigabyte, ten seconds",
-      command: "cordon isolate -m '. ro:/srv/data' --memory 512M --time 10 -- python3 solution.py",
+      command: "cordon isolate -m '. ro:data' --memory 512M --time 10 --best-effort -- python3 solution.py",
     },
     {
       text: "Hide one file of a directory",
