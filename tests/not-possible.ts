@@ -4,6 +4,7 @@
  *
  * Something that can be installed does not belong here: it is a need (helpers/need.ts) and a line in install.sh.
  */
+import { exists } from "./helpers/machine.ts";
 
 export interface NotPossible {
   /** Name for `possible(id)` in helpers/need.ts. */
@@ -48,16 +49,6 @@ function read(path: string): string {
     return Deno.readTextFileSync(path);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return "";
-    throw error;
-  }
-}
-
-function exists(path: string): boolean {
-  try {
-    Deno.statSync(path);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
     throw error;
   }
 }

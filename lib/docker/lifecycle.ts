@@ -22,7 +22,7 @@ import {
 } from "./containers.ts";
 import { BrokenConnectionError, EngineError } from "./errors.ts";
 import { awaitExit, pumpInput, pumpOutput, type Streams, within } from "./pump.ts";
-import { startError } from "./starterror.ts";
+import { asStart } from "./starterror.ts";
 import type { Engine } from "./system.ts";
 
 /** On everything that is created here; left-overs are found by it. */
@@ -250,14 +250,6 @@ async function connectStreams(
     within(waiting, { ms: timing.confirmMs, signal }),
   ]);
   return { attached, waiting };
-}
-
-async function asStart<T>(starting: Promise<T>, id: string): Promise<T> {
-  try {
-    return await starting;
-  } catch (error) {
-    throw error instanceof EngineError && error.status !== 0 ? startError(error, short(id)) : error;
-  }
 }
 
 /** Removes after a failure; returns the failure, which tells of a container left behind if it was. */

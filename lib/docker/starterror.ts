@@ -1,6 +1,7 @@
-/** Exit statuses for containers that could not be started. No I/O. */
+/** Exit statuses for containers that could not be started. */
 
 import { EXIT } from "../errors.ts";
+import { short } from "./containers.ts";
 import { EngineError } from "./errors.ts";
 
 /**
@@ -24,6 +25,15 @@ export function startError(error: EngineError, container: string): EngineError {
     exit: startExitCode(error.engineMessage),
     cause: error,
   });
+}
+
+/** Waits for a start; what the engine has against it becomes a {@link startError}. */
+export async function asStart<T>(starting: Promise<T>, id: string): Promise<T> {
+  try {
+    return await starting;
+  } catch (error) {
+    throw error instanceof EngineError && error.status !== 0 ? startError(error, short(id)) : error;
+  }
 }
 
 /** `failed to create shim task: OCI runtime create failed: …: exec: "x": not found: unknown` → `exec: "x": not found` */

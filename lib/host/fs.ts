@@ -88,3 +88,13 @@ export function currentDirectory(): string | undefined {
   const path = hostFs.realpath(".");
   return typeof path === "string" ? path : undefined;
 }
+
+/** The text of a file; nothing when it is not there or cannot be read. */
+export function textOf(path: string): string {
+  try {
+    return decodeOs(Deno.readFileSync(path));
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.PermissionDenied) return "";
+    throw error;
+  }
+}

@@ -5,7 +5,7 @@
 
 import { CordonError, reasonOf } from "../errors.ts";
 import { decodeOs } from "./bytes.ts";
-import { currentDirectory } from "./fs.ts";
+import { currentDirectory, textOf } from "./fs.ts";
 
 /** Resource limits that cordon sets, named as in getrlimit(2) without the prefix. */
 export type RlimitName = "CPU" | "FSIZE" | "DATA" | "CORE" | "NPROC";
@@ -55,7 +55,8 @@ export function gatherHost(): Host {
     uid,
     gid,
     groups: parseGroups(decodeOs(readProc("/proc/self/status"))),
-    ...describeUser({ uid, gid, env, passwd: readEtc("/etc/passwd"), groupFile: readEtc("/etc/group") }),
+    // A minimal container may have no user database at all; the fallbacks then speak.
+    ...describeUser({ uid, gid, env, passwd: textOf("/etc/passwd"), groupFile: textOf("/etc/group") }),
     env,
     ...(cwd === undefined ? {} : { cwd }),
     arch: Deno.build.arch,
@@ -73,16 +74,6 @@ function readProc(path: string): Uint8Array {
       why: `cordon needs /proc: ${reasonOf(cause)}`,
       cause,
     });
-  }
-}
-
-/** A minimal container may have no user database at all; the fallbacks then speak. */
-function readEtc(path: string): string {
-  try {
-    return decodeOs(Deno.readFileSync(path));
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.PermissionDenied) return "";
-    throw error;
   }
 }
 

@@ -1,4 +1,5 @@
 /** The script `batchspawner-portwrap`: batchspawner hands what stands in `c.Spawner.cmd` to Python, so it is Python. */
+import { pythonString } from "../jupyter/magics.ts";
 
 /** Its text; `cordon` is the executable's path. */
 export function batchspawnerScript(cordon: string): string {
@@ -17,8 +18,4 @@ try:
 except OSError as error:
     sys.exit("batchspawner-portwrap: %s: %s" % (CORDON, error.strerror))
 `;
-}
-
-function pythonString(text: string): string {
-  return `"${text.replace(/[\\"]/g, "\\$&").replaceAll("\n", "\\n")}"`;
 }

@@ -31,6 +31,7 @@ export function isOurs(text: string): boolean {
   return text.slice(0, 1000).includes(MARK);
 }
 
-function pythonString(text: string): string {
+/** A literal of Python. */
+export function pythonString(text: string): string {
   return `"${text.replace(/[\\"]/g, "\\$&").replaceAll("\n", "\\n")}"`;
 }

@@ -1,6 +1,5 @@
 /** What the host shows of doors: the impure half of `doors.ts`. */
-import { decodeOs } from "../host/bytes.ts";
-import { hostFs } from "../host/fs.ts";
+import { hostFs, textOf } from "../host/fs.ts";
 import type { Host } from "../host/host.ts";
 import type { DoorFacts } from "./doors.ts";
 
@@ -25,16 +24,6 @@ export function doorFacts({ uid, user, home, env }: Host): DoorFacts {
       return typeof real === "string" ? real : path;
     },
   };
-}
-
-/** The text of a file; nothing when it cannot be read. */
-function textOf(path: string): string {
-  try {
-    return decodeOs(Deno.readFileSync(path));
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.PermissionDenied) return "";
-    throw error;
-  }
 }
 
 /**

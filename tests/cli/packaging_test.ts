@@ -6,6 +6,7 @@ import { cordon, cordonArgv, executable, tmp } from "../helpers/binary.ts";
 import { type Need, ordinaryUser, program, test, userns } from "../helpers/need.ts";
 import { baseEnv, run } from "../helpers/run.ts";
 import { asUserArgv, ordinaryHome, ordinaryTmp } from "../helpers/user.ts";
+import { freePort } from "../helpers/machine.ts";
 
 const PACKAGING = new URL("../../packaging/", import.meta.url).pathname;
 const EXAMPLE = "cordon-serve.toml";
@@ -216,11 +217,6 @@ const PROXIES: Record<string, Proxy> = {
 
 function exists(path: string): boolean {
   return Deno.readDirSync(path.replace(/[^/]*$/, "")).some(({ name }) => path.endsWith(`/${name}`));
-}
-
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
 }
 
 /** Waits until something answers there: proxies do not say when they listen. */

@@ -1,16 +1,12 @@
 /** The old names on the executable, and what JupyterHub says without a Hub being there. */
 import assert from "node:assert/strict";
 import { everyone, ok } from "../helpers/everyone.ts";
+import { freePort } from "../helpers/machine.ts";
 
 const SHOW = 'echo "$@" "$JUPYTERHUB_SERVICE_URL"';
 
-function free(): number {
-  using listener = Deno.listen({ port: 0, hostname: "127.0.0.1" });
-  return (listener.addr as Deno.NetAddr).port;
-}
-
 everyone("portwrap and batchspawner-portwrap take their old command lines", async (p) => {
-  const port = String(free());
+  const port = String(freePort());
   const old = await p.cordon(["-p", port, "-P", "8123", "sh", "-c", SHOW, "sh", "--port={guest-port}"], {
     argv0: "portwrap",
   });
@@ -22,7 +18,7 @@ everyone("portwrap and batchspawner-portwrap take their old command lines", asyn
 });
 
 everyone("under JupyterHub the program is told its guest port, by variable or by argument", async (p) => {
-  const port = free();
+  const port = freePort();
   const env = {
     JUPYTERHUB_SERVICE_URL: `http://127.0.0.1:${port}/user/a/`,
     JUPYTERHUB_API_URL: "http://127.0.0.1:9/hub/api",
@@ -39,7 +35,7 @@ everyone("under JupyterHub the program is told its guest port, by variable or by
 
 everyone("a Hub at the guest port of the loopback does not stand in the server's way", async (p) => {
   const env = {
-    JUPYTERHUB_SERVICE_URL: `http://127.0.0.1:${free()}/`,
+    JUPYTERHUB_SERVICE_URL: `http://127.0.0.1:${freePort()}/`,
     JUPYTERHUB_API_URL: "http://127.0.0.1:8888/hub/api",
   };
   assert.equal(ok(await p.cordon(["portwrap", "sh", "-c", SHOW], { env })), "http://127.0.0.1:8889/");

@@ -1,5 +1,6 @@
 /** How `cordon portwrap` starts, ends and refuses. */
 import assert from "node:assert/strict";
+import { freePort } from "../helpers/machine.ts";
 import { everyone, rootOnly, userOnly } from "../helpers/everyone.ts";
 import { program } from "../helpers/need.ts";
 import { baseEnv } from "../helpers/run.ts";
@@ -7,11 +8,6 @@ import { asUserArgv } from "../helpers/user.ts";
 import { alive, below, connect, guest, start, until } from "./portwrap_running.ts";
 
 const needs = [program("python3")];
-
-function freePort(): number {
-  using listener = Deno.listen({ port: 0, hostname: "127.0.0.1" });
-  return (listener.addr as Deno.NetAddr).port;
-}
 
 everyone("{host-port} and {guest-port} stand for the ports, and the status is the program's", async (p) => {
   const script = 'echo "$@"; exit 9';

@@ -14,6 +14,7 @@ import {
   worked,
 } from "./security_attack.ts";
 import { cordonArgv } from "../helpers/binary.ts";
+import { exists } from "../helpers/machine.ts";
 
 const needs = [compiler];
 
@@ -40,16 +41,6 @@ rootOnly("the machine's settings cannot be changed through /proc", async (p) => 
     "EACCES",
   );
 }, { needs });
-
-function exists(path: string): boolean {
-  try {
-    Deno.statSync(path);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
-}
 
 rootOnly(
   "of all files below /proc outside the processes' own, none can be written but those open to everybody",

@@ -5,6 +5,7 @@ import { program, test, userns } from "../helpers/need.ts";
 import { Raw, until } from "../helpers/raw_http.ts";
 import { type Daemon, openFiles, residentMib, startServe } from "../helpers/serve.ts";
 import { ordinaryTmp } from "../helpers/user.ts";
+import { sleeping } from "../helpers/serving.ts";
 
 const options = { needs: [userns] };
 const LISTEN = `listen = "127.0.0.1:0"`;
@@ -212,7 +213,7 @@ test("serve: a thousand clients that vanish leave nothing behind", options, asyn
     );
     for (const raw of opened) raw.close();
   }
-  await until(() => !running(mark), "the end of what they started");
+  await until(() => !sleeping(mark), "the end of what they started");
   await until(() => openFiles(daemon.pid) <= before + 5, "the end of their connections");
   await answers(daemon);
 });
@@ -328,18 +329,4 @@ function sockets(pid: number): number {
     }
   }
   return count;
-}
-
-/** Whether a process `sleep WORD` is there. */
-function running(word: string): boolean {
-  for (const { name } of Deno.readDirSync("/proc")) {
-    if (!/^\d+$/.test(name)) continue;
-    try {
-      if (Deno.readTextFileSync(`/proc/${name}/cmdline`) === `sleep\0${word}\0`) return true;
-    } catch (error) {
-      // It ended while we looked.
-      if (!(error instanceof Deno.errors.NotFound) && !/ESRCH|os error 3/.test(String(error))) throw error;
-    }
-  }
-  return false;
 }

@@ -4,6 +4,7 @@ import { cordon, cordonArgv, tmp } from "../helpers/binary.ts";
 import { root, test, userns } from "../helpers/need.ts";
 import { baseEnv } from "../helpers/run.ts";
 import { ordinaryHome } from "../helpers/user.ts";
+import { sleeping } from "../helpers/serving.ts";
 
 const TOKEN = "a-token-of-the-tests";
 const options = { needs: [userns] };
@@ -109,17 +110,17 @@ test("a client that goes away takes its command along", options, async () => {
     headers: { "content-type": "application/json" },
     body: JSON.stringify({ cmd: `sleep ${mark}`, args: "host" }),
   }).then((response) => response.text());
-  await until(() => running(mark));
+  await until(() => sleeping(mark));
   abort.abort();
   await assert.rejects(request);
-  await until(() => !running(mark));
+  await until(() => !sleeping(mark));
 });
 
 test("SIGTERM lets a command finish and answers it", options, async () => {
   await using server = await serve();
   const mark = `2.${Deno.pid}`;
   const answer = execute(`${server.url}/${TOKEN}`, `sleep ${mark}; echo finished`);
-  await until(() => running(mark));
+  await until(() => sleeping(mark));
   const status = server.stop();
   assert.equal((await answer).body.stdout, "finished\n");
   assert.equal((await status).code, 0);
@@ -139,20 +140,6 @@ test("without tokens serve listens on loopback addresses only", {}, async () => 
   assert.equal(code, 2);
   assert.match(stderr, /0\.0\.0\.0:0/);
 });
-
-/** Whether a process has this word among its arguments, `sleep` as its name. */
-function running(word: string): boolean {
-  for (const { name } of Deno.readDirSync("/proc")) {
-    if (!/^\d+$/.test(name)) continue;
-    try {
-      if (Deno.readTextFileSync(`/proc/${name}/cmdline`) === `sleep\0${word}\0`) return true;
-    } catch (error) {
-      // It ended while we looked.
-      if (!(error instanceof Deno.errors.NotFound) && !/ESRCH|os error 3/.test(String(error))) throw error;
-    }
-  }
-  return false;
-}
 
 /** Waits for it, 30 s at most. */
 async function until(happened: () => boolean): Promise<void> {

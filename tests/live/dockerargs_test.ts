@@ -4,6 +4,7 @@ import { DOCKER_LINES } from "../helpers/docker-lines.ts";
 import { askedByCordon, askedByDocker, wordsOf, writeFiles } from "../helpers/docker-requests.ts";
 import { program, test } from "../helpers/need.ts";
 import { run, tmp } from "../helpers/run.ts";
+import { exists } from "../helpers/machine.ts";
 
 /** Of Debian's package. */
 const DEBIAN = "/usr/bin/docker";
@@ -36,14 +37,4 @@ for (const client of exists(OTHER) ? [DEBIAN, OTHER] : [DEBIAN]) {
     assert.deepEqual(wrong, []);
     assert.ok(compared >= 300, `${compared} lines`);
   });
-}
-
-function exists(path: string): boolean {
-  try {
-    Deno.statSync(path);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
 }

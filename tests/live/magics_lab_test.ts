@@ -7,6 +7,7 @@ import { python, pythonModule, test } from "../helpers/need.ts";
 import { baseEnv, tmp } from "../helpers/run.ts";
 import { browserNeeds, KEY, startBrowser } from "../helpers/webdriver.ts";
 import { notebookNeeds, type Notebooks, notebooks } from "./magics_setup.ts";
+import { freePort } from "../helpers/machine.ts";
 
 const TOKEN = "a-token-of-the-tests";
 
@@ -101,12 +102,6 @@ function writeNotebook({ home, python, env }: Notebooks, sources: string[]): str
     }),
   );
   return "docker.ipynb";
-}
-
-/** One that is free now; Jupyter takes the next one if it is not any more, and says so. */
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
 }
 
 async function startLab({ home }: Notebooks): Promise<AsyncDisposable & { url: string }> {

@@ -13,7 +13,7 @@ import {
 import { BrokenConnectionError, EngineError, NotFoundError } from "../../docker/errors.ts";
 import { inspectImage } from "../../docker/images.ts";
 import { within } from "../../docker/pump.ts";
-import { startError } from "../../docker/starterror.ts";
+import { asStart } from "../../docker/starterror.ts";
 import type { TerminalSize } from "../engine.ts";
 import type { DockerClient } from "./client.ts";
 import { labelsOf } from "./identity.ts";
@@ -186,13 +186,5 @@ async function connectAndStart(
     return { attached, waiting, exited };
   } finally {
     clearTimeout(timer);
-  }
-}
-
-async function asStart<T>(starting: Promise<T>, id: string): Promise<T> {
-  try {
-    return await starting;
-  } catch (error) {
-    throw error instanceof EngineError && error.status !== 0 ? startError(error, short(id)) : error;
   }
 }
