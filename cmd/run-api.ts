@@ -6,10 +6,11 @@ import { hasExecutions } from "../lib/api/executions.ts";
 import { commandLine, quoteWords } from "../lib/api/quote.ts";
 import { Api } from "../lib/api/request.ts";
 import { readToken } from "../lib/api/token.ts";
-import { remoteLine } from "../lib/dockerargs/remote.ts";
+import { OF_SERVE, remoteLine } from "../lib/dockerargs/remote.ts";
 import { parseRun, type RunFacts } from "../lib/dockerargs/run.ts";
 import { CordonError, EXIT, UsageError } from "../lib/errors.ts";
 import type { Host } from "../lib/host/host.ts";
+import type { AttachLine } from "./run-attach.ts";
 import type { Backend } from "./run-backend.ts";
 import { attachTo, runAttached, runDetached } from "./run-execution.ts";
 import { Interrupted, Interruption } from "./run-signals.ts";
@@ -22,18 +23,25 @@ export async function runByApi(
   { backend, host, facts }: { backend: ApiBackend; host: Host; facts: RunFacts },
 ): Promise<number> {
   using api = new Api(addressOf(backend), host.env);
-  const modern = await hasExecutions(api);
-  const { words, command } = remoteLine(options.dockerArgs, facts, modern ? OFFERED : []);
+  const { client } = parseRun(options.dockerArgs, facts);
+  const { detach, interactive, tty } = client;
+  const asksForMore = detach || interactive || tty;
+  const modern = await hasExecutions(api, { needed: asksForMore });
+  const { words, command } = remoteLine(options.dockerArgs, facts, modern ? OF_SERVE : []);
   const args = quoteWords(words);
-  const { detach, interactive } = parseRun(options.dockerArgs, facts).client;
   const cmd = options.script ? await scriptText(command) : given(command);
-  const stdin = interactive ? await new Response(Deno.stdin.readable).bytes() : undefined;
+  if (modern && !detach && (interactive || tty)) {
+    const { runInteractive } = await import("./run-interactive.ts");
+    return await runInteractive(api, { command: cmd, args }, { client, parent: options.parent });
+  }
   return await interruptible(options, async (signal) => {
     if (!modern) {
       const line = typeof cmd === "string" ? cmd : commandLine(cmd);
       return tell(await execute(api, { cmd: line, args }, signal));
     }
-    const asked = { command: cmd, args, ...(stdin && { stdin }) };
+    // As with docker, its input is for whoever attaches to it.
+    const later = interactive || tty ? { interactive: { tied: false, ...(tty && { tty }) } } : {};
+    const asked = { command: cmd, args, ...later };
     return await (detach ? runDetached : runAttached)(api, asked, signal);
   });
 }
@@ -41,19 +49,21 @@ export async function runByApi(
 /** `--attach ID` */
 export async function attachByApi(
   options: RunOptions,
-  { backend, host, id }: { backend: ApiBackend; host: Host; id: string },
+  { backend, host, attached: { id, client } }: { backend: ApiBackend; host: Host; attached: AttachLine },
 ): Promise<number> {
   using api = new Api(addressOf(backend), host.env);
-  if (!await hasExecutions(api)) {
+  if (!await hasExecutions(api, { needed: true })) {
     throw new CordonError(`Cannot attach to ${id}`, {
       why: `The API at ${api.address.shown} keeps no executions: it is no cordon serve`,
     });
   }
+  if (client.interactive) {
+    const { attachInteractive } = await import("./run-interactive.ts");
+    const status = await attachInteractive(api, id, { client, parent: options.parent });
+    if (status !== undefined) return status;
+  }
   return await interruptible(options, (signal) => attachTo(api, id, signal));
 }
-
-/** What belongs to a client and a `cordon serve` has in its own way. */
-const OFFERED = ["interactive", "detach"];
 
 /** With a signal the request is given up; a server that is worth its name ends what it ran. */
 async function interruptible(

@@ -1,15 +1,22 @@
 /** `cordon run` by an engine's socket: one container from its creation to its end. */
 import { writeStderr, writeStdout } from "../lib/cli/streams.ts";
-import { createContainer, removeContainer, startContainer } from "../lib/docker/containers.ts";
+import {
+  createContainer,
+  killContainer,
+  removeContainer,
+  resizeContainer,
+  startContainer,
+} from "../lib/docker/containers.ts";
 import { configDirectory, readConfig } from "../lib/docker/context.ts";
 import { type EndpointFacts, formatEndpoint, resolveEndpoint } from "../lib/docker/endpoint.ts";
-import { EngineError, NotFoundError } from "../lib/docker/errors.ts";
+import { ConflictError, EngineError, NotFoundError } from "../lib/docker/errors.ts";
 import { runContainer, type RunOptions as Lifecycle, type RunResult } from "../lib/docker/lifecycle.ts";
 import { proxyVariables } from "../lib/docker/proxies.ts";
 import { startError } from "../lib/docker/starterror.ts";
 import { type Engine, openEngine } from "../lib/docker/system.ts";
 import { type DockerRun, parseRun, type RunFacts } from "../lib/dockerargs/run.ts";
 import { scriptCommand } from "../lib/dockerargs/script.ts";
+import type { TerminalSize } from "../lib/engine/engine.ts";
 import { CordonError, EXIT } from "../lib/errors.ts";
 import type { Host } from "../lib/host/host.ts";
 import { claimIdFile } from "./run-idfile.ts";
@@ -78,7 +85,7 @@ async function stayAttached(
 ): Promise<number> {
   const { client, config } = run;
   using idFile = claimIdFile(client.cidfile);
-  using signals = new Signals(engine, { proxy: client.sigProxy, parent });
+  using signals = new Signals({ proxy: client.sigProxy, parent });
   using streams = openStreams(client, { script });
   const { signal } = signals;
   if (client.tty) Object.assign(config.HostConfig ??= {}, streams.consoleSize(engine.apiVersion));
@@ -96,8 +103,8 @@ async function stayAttached(
       streams.enter();
     },
     onStarted: async (id) => {
-      signals.passTo(id);
-      await streams.watchSize(engine, id);
+      signals.passTo((name) => void passSignal(engine, id, name));
+      await streams.watchSize((size) => resize(engine, id, size));
     },
   };
   try {
@@ -114,6 +121,26 @@ async function stayAttached(
     if (error instanceof Deno.errors.BrokenPipe) return 128 + SIGPIPE; // whoever read our output has gone
     if (error instanceof Detached) return 0;
     throw error;
+  }
+}
+
+async function passSignal(engine: Engine, id: string, name: Deno.Signal): Promise<void> {
+  try {
+    await killContainer(engine, id, { killSignal: name });
+  } catch (error) {
+    // It has ended by itself in the meantime.
+    if (error instanceof ConflictError || error instanceof NotFoundError) return;
+    if (!(error instanceof EngineError)) throw error;
+    writeStderr(`cordon: ${error.message}: ${error.why ?? ""}\n`);
+  }
+}
+
+async function resize(engine: Engine, id: string, size: TerminalSize): Promise<void> {
+  try {
+    await resizeContainer(engine, id, size);
+  } catch (error) {
+    // It is ending, or not quite there; a size is not worth a failure.
+    if (!(error instanceof EngineError)) throw error;
   }
 }
 

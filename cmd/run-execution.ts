@@ -15,11 +15,11 @@ import { EXIT } from "../lib/errors.ts";
 import { Interrupted } from "./run-signals.ts";
 import { writeAll } from "./run-streams.ts";
 
-const SIGPIPE = 13;
+export const SIGPIPE = 13;
 /** How often a stream that broke off is taken up again, and after how many milliseconds. */
-const ATTEMPTS = 5;
-const PAUSE = 500;
-const CUT = "It ended before the command did";
+export const ATTEMPTS = 5;
+export const PAUSE = 500;
+export const CUT = "It ended before the command did";
 
 /** It ends with us: the server sees that the request is given up. */
 export async function runAttached(api: Api, asked: Asked, signal: AbortSignal): Promise<number> {
@@ -90,7 +90,8 @@ class Shown {
   }
 }
 
-function tellEnd({ state, reason, exitCode, signal, truncated }: State): number {
+/** What became of it, for people and as a status. */
+export function tellEnd({ state, reason, exitCode, signal, truncated }: State): number {
   if (truncated) writeStderr("cordon: the server cut the output\n");
   const remark = ENDS[`${state} ${reason}`] ?? ENDS[state];
   if (remark !== undefined) writeStderr(`cordon: ${remark}\n`);

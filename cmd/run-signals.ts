@@ -1,8 +1,4 @@
-/** Signals of `cordon run`: before the container runs they end the run, afterwards they are the container's. */
-import { writeStderr } from "../lib/cli/streams.ts";
-import { killContainer } from "../lib/docker/containers.ts";
-import { ConflictError, EngineError, NotFoundError } from "../lib/docker/errors.ts";
-import type { Engine } from "../lib/docker/system.ts";
+/** Signals of `cordon run`: before the command runs they end the run, afterwards they are the command's. */
 
 /** With their numbers, which are the same on x86_64 and aarch64. Stopping and continuing stay ours. */
 const PASSED: Partial<Record<Deno.Signal, number>> = {
@@ -67,20 +63,18 @@ export class Interruption implements Disposable {
 }
 
 export class Signals implements Disposable {
-  readonly #engine: Engine;
   readonly #abort = new AbortController();
   readonly #handlers = new Map<Deno.Signal, () => void>();
-  #container: string | undefined;
+  #pass: ((name: Deno.Signal) => void) | undefined;
   #asked = 0;
 
   readonly #watch: Disposable;
 
   /**
-   * Without `proxy` nothing is caught: a signal ends cordon and leaves the container to itself. The end of the process
+   * Without `proxy` nothing is caught: a signal ends cordon and leaves the command to itself. The end of the process
    * `parent` gives up the run.
    */
-  constructor(engine: Engine, { proxy, parent }: { proxy: boolean; parent: number | undefined }) {
-    this.#engine = engine;
+  constructor({ proxy, parent }: { proxy: boolean; parent: number | undefined }) {
     this.#watch = watchParent(parent, () => this.#abort.abort(new Interrupted("SIGHUP")));
     if (!proxy) return;
     for (const name of Object.keys(PASSED) as Deno.Signal[]) {
@@ -95,9 +89,13 @@ export class Signals implements Disposable {
     return this.#abort.signal;
   }
 
-  /** From here on signals go to this container. */
-  passTo(id: string): void {
-    this.#container = id;
+  /** From here on signals go there; without it they end the run again. */
+  passTo(pass: ((name: Deno.Signal) => void) | undefined): void {
+    this.#pass = pass;
+  }
+
+  get passing(): boolean {
+    return this.#pass !== undefined;
   }
 
   [Symbol.dispose](): void {
@@ -109,15 +107,7 @@ export class Signals implements Disposable {
   #take(name: Deno.Signal): void {
     const ending = ENDING.includes(name);
     if (ending) this.#asked++;
-    if (ending && (this.#container === undefined || this.#asked >= PATIENCE)) {
-      return this.#abort.abort(new Interrupted(name));
-    }
-    if (this.#container === undefined) return;
-    killContainer(this.#engine, this.#container, { killSignal: name }).catch((error) => {
-      // It has ended by itself in the meantime.
-      if (error instanceof ConflictError || error instanceof NotFoundError) return;
-      if (!(error instanceof EngineError)) throw error;
-      writeStderr(`cordon: ${error.message}: ${error.why ?? ""}\n`);
-    });
+    if (ending && (!this.#pass || this.#asked >= PATIENCE)) return this.#abort.abort(new Interrupted(name));
+    this.#pass?.(name);
   }
 }

@@ -1,12 +1,11 @@
 /** stdin, stdout, stderr and the terminal of `cordon run`. */
 import { DEFAULT_DETACH_KEYS, DetachWatch, parseDetachKeys } from "../lib/docker/detach.ts";
-import { resizeContainer } from "../lib/docker/containers.ts";
-import { EngineError } from "../lib/docker/errors.ts";
 import type { Streams } from "../lib/docker/pump.ts";
 import { compareVersions } from "../lib/docker/request.ts";
-import type { Engine } from "../lib/docker/system.ts";
 import type { ClientOptions } from "../lib/dockerargs/run.ts";
+import type { TerminalSize } from "../lib/engine/engine.ts";
 import { CordonError } from "../lib/errors.ts";
+import { rawTerminal } from "../lib/host/terminal.ts";
 
 const BUFFER = 64 * 1024;
 
@@ -15,16 +14,32 @@ export class Detached extends Error {}
 
 export interface RunStreams extends Disposable {
   readonly streams: Streams;
+  /** What is typed goes to a terminal of its own, every key of it. */
+  readonly terminal: boolean;
   /** The terminal, from here on the container's. */
   enter(): void;
+  /** The terminal as it was. */
+  leave(): void;
+  /** The size of our terminal, if there is one to tell and it has one. */
+  size(): TerminalSize | undefined;
   /** Tells the container's terminal the size of ours, now and whenever it changes. */
-  watchSize(engine: Engine, id: string): Promise<void>;
+  watchSize(resize: (size: TerminalSize) => void | Promise<void>): Promise<void>;
   /** The size of ours for the request, where the engine takes it. */
   consoleSize(apiVersion: string): { ConsoleSize?: [rows: number, columns: number] };
 }
 
+export interface StreamOptions {
+  /** stdin is read although nobody asked for it. */
+  script: boolean;
+  /** There are keys that leave what runs to itself. */
+  keys?: boolean;
+}
+
 /** @throws CordonError when a terminal is asked for and stdin is none */
-export function openStreams(client: ClientOptions, { script }: { script: boolean }): RunStreams {
+export function openStreams(
+  client: Pick<ClientOptions, "attach" | "interactive" | "tty" | "detachKeys">,
+  { script, keys: watched = true }: StreamOptions,
+): RunStreams {
   const { attach, interactive, tty } = client;
   const carriesInput = script || (interactive && attach.includes("stdin"));
   const terminal = tty && carriesInput;
@@ -36,35 +51,50 @@ export function openStreams(client: ClientOptions, { script }: { script: boolean
   const keys = client.detachKeys === undefined
     ? DEFAULT_DETACH_KEYS
     : parseDetachKeys("--detach-keys", client.detachKeys);
-  const input = carriesInput ? new Input(terminal ? new DetachWatch(keys) : undefined) : undefined;
+  const input = carriesInput ? new Input(terminal && watched ? new DetachWatch(keys) : undefined) : undefined;
   const sized = tty && Deno.stdout.isTerminal();
-  let raw = false;
+  let restore: (() => void) | undefined;
   let onResize: (() => void) | undefined;
+  const size = () => {
+    if (!sized) return undefined;
+    const { rows, columns } = Deno.consoleSize();
+    // A terminal that nobody looks at has none.
+    return rows > 0 && columns > 0 ? { rows, columns } : undefined;
+  };
+  const leave = () => {
+    restore?.();
+    restore = undefined;
+    if (onResize) Deno.removeSignalListener("SIGWINCH", onResize);
+    onResize = undefined;
+  };
   return {
     streams: {
       stdin: input?.stream,
       stdout: attach.includes("stdout") ? (bytes) => writeAll(Deno.stdout, bytes) : undefined,
       stderr: attach.includes("stderr") ? (bytes) => writeAll(Deno.stderr, bytes) : undefined,
     },
+    terminal,
     enter() {
-      if (!terminal) return;
-      Deno.stdin.setRaw(true);
-      raw = true;
+      if (terminal) restore ??= rawTerminal();
     },
-    async watchSize(engine, id) {
+    leave,
+    size,
+    async watchSize(resize) {
       if (!sized) return;
-      onResize = () => void resize(engine, id);
+      const tell = async () => {
+        const now = size();
+        if (now) await resize(now);
+      };
+      onResize = () => void tell();
       Deno.addSignalListener("SIGWINCH", onResize);
-      await resize(engine, id);
+      await tell();
     },
     consoleSize(apiVersion) {
-      if (!sized || compareVersions(apiVersion, "1.42") < 0) return {};
-      const { rows, columns } = Deno.consoleSize();
-      return { ConsoleSize: [rows, columns] };
+      const now = compareVersions(apiVersion, "1.42") < 0 ? undefined : size();
+      return now ? { ConsoleSize: [now.rows, now.columns] } : {};
     },
     [Symbol.dispose]() {
-      if (raw) Deno.stdin.setRaw(false);
-      if (onResize) Deno.removeSignalListener("SIGWINCH", onResize);
+      leave();
       // A read that waits for a person would keep this process, and nothing can take it back. When the status is told
       // and everything else is done, the process ends all the same.
       if (input?.reading) setTimeout(() => Deno.exit(), 0);
@@ -101,13 +131,4 @@ export async function writeAll(
   bytes: Uint8Array,
 ): Promise<void> {
   for (let rest = bytes; rest.length > 0;) rest = rest.subarray(await to.write(rest));
-}
-
-async function resize(engine: Engine, id: string): Promise<void> {
-  try {
-    await resizeContainer(engine, id, Deno.consoleSize());
-  } catch (error) {
-    // It is ending, or not quite there; a size is not worth a failure.
-    if (!(error instanceof EngineError)) throw error;
-  }
 }

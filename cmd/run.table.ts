@@ -114,8 +114,9 @@ export const RUN_TABLE: CommandTable = {
     "With --api the command is run by a server: as a line of its shell, with the options as they are. -e NAME and " +
     "files of variables are read here, directories are the server's. Interrupted, it gives up the request, and the " +
     "server ends the command. The status is the one it reports, 0 from a server that reports none. From a cordon " +
-    "serve output comes while the command runs; with -i it gets what stdin holds, with -d it goes on by itself and " +
-    "its id is printed, and --attach ID shows it from its beginning.\n\n" +
+    "serve output comes while the command runs; with -i stdin and signals go to it as they come, and -t gives it a " +
+    "terminal. With -d it goes on by itself and its id is printed; --attach ID shows it from its beginning and, if " +
+    "it was begun with -i, gives it its input (-i=false: does not).\n\n" +
     "The first cordon.toml and the first dockyter.toml that are there are read (cordon config path). Their " +
     "docker.default_args stand before what is typed, its image counting where none is typed; --profile takes " +
     "another line instead of it.\n\n" +
@@ -141,6 +142,10 @@ export const RUN_TABLE: CommandTable = {
     {
       text: "What became of it?",
       command: "cordon run --api https://run.example.org --token-file token --attach ID",
+    },
+    {
+      text: "A shell there, to which you can come back",
+      command: "cordon run --api https://run.example.org --token-file token -d -it host bash",
     },
     { text: "As configured under a name", command: "cordon run --profile ml python3 train.py" },
     { text: "A script by stdin", command: "cordon run --rm --script - debian < cell.sh" },

@@ -6,10 +6,9 @@ import { readerFor } from "../lib/config/file.ts";
 import { formatPosition } from "../lib/config/parse.ts";
 import { currentDirectory } from "../lib/host/fs.ts";
 import { type DockerRun, parseRun, type RunFacts } from "../lib/dockerargs/run.ts";
-import { DOCKER_FLAGS } from "../lib/dockerargs/flags.ts";
-import { scan } from "../lib/dockerargs/scan.ts";
 import { CordonError, UsageError } from "../lib/errors.ts";
 import { gatherHost, type Host } from "../lib/host/host.ts";
+import { attachLine } from "./run-attach.ts";
 import { type Backend, chooseBackend, completeLine } from "./run-backend.ts";
 import type { RunLine, RunOptions } from "./run.options.ts";
 
@@ -23,10 +22,10 @@ export async function run(typed: RunLine): Promise<number> {
     const { check } = await import("./run-check.ts");
     return await check(options, { backend, host });
   }
-  const id = attachedId(options.dockerArgs);
-  if (backend.kind === "api" && id !== undefined) {
+  const attached = attachLine(options.dockerArgs);
+  if (backend.kind === "api" && attached !== undefined) {
     const { attachByApi } = await import("./run-api.ts");
-    return await attachByApi(options, { backend, host, id });
+    return await attachByApi(options, { backend, host, attached });
   }
   // Once without an engine: what is wrong with the line itself needs none to be told.
   const parsed = parseRun(options.dockerArgs, facts);
@@ -50,13 +49,6 @@ function readConfig(host: Host, cwd: string): Config {
     writeStderr(`cordon: warning: ${formatPosition(at)}: ${what}\n`);
   }
   return config;
-}
-
-/** `--attach ID` and no image: an execution of an API. Of a container it names a stream. */
-function attachedId(dockerArgs: readonly string[]): string | undefined {
-  const { typed: [only, ...others], rest } = scan(dockerArgs, DOCKER_FLAGS);
-  if (only?.flag.name !== "attach" || others.length > 0 || rest.length > 0) return undefined;
-  return /^(stdin|stdout|stderr)$/i.test(only.value) ? undefined : only.value;
 }
 
 /** What the command line means here: this directory, this environment, these files. */

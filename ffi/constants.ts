@@ -171,6 +171,26 @@ export const IOCTL = {
   SIOCSIFFLAGS: 0x8914,
 } as const;
 
+/** The kernel's struct termios, ioctl_tty(2): its size, offsets in it, and what cfmakeraw(3) clears and sets. */
+export const TERMIOS = {
+  SIZE: 36,
+  IFLAG: 0,
+  OFLAG: 4,
+  CFLAG: 8,
+  LFLAG: 12,
+  VTIME: 17 + 5,
+  VMIN: 17 + 6,
+  /** IGNBRK BRKINT PARMRK ISTRIP INLCR IGNCR ICRNL IXON */
+  RAW_IFLAG: 0x5eb,
+  /** OPOST */
+  RAW_OFLAG: 0x1,
+  /** ECHO ECHONL ICANON ISIG IEXTEN */
+  RAW_LFLAG: 0x804b,
+  /** CSIZE PARENB */
+  RAW_CFLAG: 0x130,
+  CS8: 0x30,
+} as const;
+
 /** statx(2): mask, and offsets in struct statx. */
 export const STATX = { TYPE: 1, MODE: 2, INO: 0x100, BASIC: 0x7ff } as const;
 export const STATX_FIELD = {

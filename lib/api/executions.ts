@@ -1,5 +1,6 @@
 /** Executions of a `cordon serve` as things of their own (/v1): begun, followed while they run, cancelled. */
-import type { Api } from "./request.ts";
+import type { TerminalSize } from "../engine/engine.ts";
+import type { Api, Call } from "./request.ts";
 import { readEvents } from "./sse.ts";
 
 export interface Asked {
@@ -7,8 +8,13 @@ export interface Asked {
   command: string | string[];
   /** Docker's options and the image, as a line. */
   args: string;
-  /** All that the command reads. */
-  stdin?: Uint8Array;
+  /** Its input comes later, by a WebSocket (`attach.ts`). */
+  interactive?: {
+    /** It gets a terminal; `true`: of the usual size. */
+    tty?: TerminalSize | true;
+    /** It is cancelled when whoever writes to it goes away; else it goes on. */
+    tied: boolean;
+  };
 }
 
 const STATES = ["queued", "running", "finished", "cancelled", "lost"] as const;
@@ -28,9 +34,16 @@ export type Event =
 
 const MOST_ANSWER_BYTES = 16 * 2 ** 20;
 
-/** Whether it is a server that has them. Nothing is run to find out. */
-export async function hasExecutions(api: Api, signal?: AbortSignal): Promise<boolean> {
-  const { ok, value } = await api.probe({ method: "GET", path: "/v1/executions?limit=1", signal });
+const LIST: Call = { method: "GET", path: "/v1/executions?limit=1" };
+
+/**
+ * Whether it is a server that has them. Nothing is run to find out.
+ *
+ * @param needed nothing else will be asked that would tell who is not let in
+ */
+export async function hasExecutions(api: Api, { needed }: { needed: boolean }): Promise<boolean> {
+  const { ok, status, value } = await api.probe(LIST);
+  if (needed && status === 401) await api.call(LIST);
   return ok && isObject(value) && Array.isArray(value["executions"]);
 }
 
@@ -65,9 +78,9 @@ export async function follow(
 }
 
 /** Ends one, and waits for its end. */
-export async function cancel(api: Api, id: string): Promise<void> {
+export async function cancel(api: Api, id: string, signal?: AbortSignal): Promise<void> {
   const path = `/v1/executions/${encodeURIComponent(id)}/cancel`;
-  const response = await api.call({ method: "POST", path });
+  const response = await api.call({ method: "POST", path, signal });
   await response.body?.cancel();
 }
 
@@ -76,8 +89,16 @@ export function hasEnded({ state }: State): boolean {
   return state === "finished" || state === "cancelled" || state === "lost";
 }
 
-function body({ command, args, stdin }: Asked) {
-  return { command, args, ...(stdin && { stdin_base64: toBase64(stdin) }) };
+function body({ command, args, interactive }: Asked) {
+  if (!interactive) return { command, args };
+  const { tty, tied } = interactive;
+  return {
+    command,
+    args,
+    interactive: true,
+    ...(tty !== undefined && { tty }),
+    ...(tied && { on_detach: "cancel" }),
+  };
 }
 
 async function* events(api: Api, response: Response, signal: AbortSignal): AsyncGenerator<Event> {
@@ -90,7 +111,8 @@ async function* events(api: Api, response: Response, signal: AbortSignal): Async
   }
 }
 
-function readState(api: Api, text: string): State {
+/** @throws ApiError */
+export function readState(api: Api, text: string): State {
   const { state: name, reason, exit_code, signal, truncated } = parse(api, text);
   const state = STATES.find((state) => state === name);
   if (state === undefined) {
@@ -116,7 +138,8 @@ function readData(api: Api, text: string): Uint8Array {
   }
 }
 
-function parse(api: Api, text: string): Record<string, unknown> {
+/** @throws ApiError */
+export function parse(api: Api, text: string): Record<string, unknown> {
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -129,12 +152,4 @@ function parse(api: Api, text: string): Record<string, unknown> {
 
 function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-function toBase64(bytes: Uint8Array): string {
-  let text = "";
-  for (let at = 0; at < bytes.length; at += 8192) {
-    text += String.fromCharCode(...bytes.subarray(at, at + 8192));
-  }
-  return btoa(text);
 }

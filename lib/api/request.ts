@@ -31,10 +31,12 @@ const MOST_ERROR_BYTES = 64 * 1024;
 /** An API, with the connections to it. */
 export class Api implements Disposable {
   readonly address: ApiAddress;
+  readonly env: Readonly<Record<string, string | undefined>>;
   readonly #client: Deno.HttpClient;
 
   constructor(address: ApiAddress, env: Readonly<Record<string, string | undefined>>) {
     this.address = address;
+    this.env = env;
     const { socket, base } = address;
     this.#client = Deno.createHttpClient({
       ...(socket !== undefined && { proxy: { transport: "unix", path: socket } }),
@@ -61,18 +63,19 @@ export class Api implements Disposable {
    *
    * @throws ApiError when there is no answer
    */
-  async probe(call: Call): Promise<{ ok: boolean; value: unknown }> {
+  async probe(call: Call): Promise<{ ok: boolean; status: number; value: unknown }> {
     const response = await this.#send(call);
+    const { ok, status } = response;
     const text = await shortText(response);
     try {
-      return { ok: response.ok, value: text === undefined ? undefined : JSON.parse(text) };
+      return { ok, status, value: text === undefined ? undefined : JSON.parse(text) };
     } catch {
-      return { ok: response.ok, value: undefined };
+      return { ok, status, value: undefined };
     }
   }
 
   async #send({ method, path, json, headers = {}, signal }: Call): Promise<Response> {
-    const { base, authorization, shown } = this.address;
+    const { base, authorization } = this.address;
     try {
       return await fetch(base + path, {
         method,
@@ -89,7 +92,7 @@ export class Api implements Disposable {
       });
     } catch (error) {
       signal?.throwIfAborted();
-      throw new ApiError(`Cannot talk to the API at ${shown}`, { status: 0, why: failure(error, base) });
+      throw this.unreachable(error);
     }
   }
 
@@ -127,6 +130,12 @@ export class Api implements Disposable {
     return text + decoder.decode();
   }
 
+  /** There was no answer. */
+  unreachable(error: unknown): ApiError {
+    const { base, shown } = this.address;
+    return new ApiError(`Cannot talk to the API at ${shown}`, { status: 0, why: failure(error, base) });
+  }
+
   /** The command did not run, says the API. */
   failed(why: string): ApiError {
     return new ApiError(`The API at ${this.address.shown} could not run it`, {
@@ -149,7 +158,8 @@ function failure(error: unknown, base: string): string {
   return [...new Set(words.replaceAll(base, "the address").split(": "))].join(": ");
 }
 
-async function refusal(response: Response, shown: string): Promise<ApiError> {
+/** What an answer that is no success comes to. */
+export async function refusal(response: Response, shown: string): Promise<ApiError> {
   const { status } = response;
   const reason = response.statusText || "no reason given";
   const said = await detail(response);

@@ -15,6 +15,9 @@ const IMPLIED = ["rm", "sig-proxy", "quiet", "disable-content-trust"];
 /** What belongs to a client that stays beside its container. */
 const STREAMS = ["attach", "detach", "detach-keys", "interactive", "tty", "cidfile"];
 
+/** What a `cordon serve` has in a way of its own. */
+export const OF_SERVE: readonly string[] = ["interactive", "tty", "detach"];
+
 export interface RemoteLine {
   /** Options and image. */
   words: string[];
@@ -38,7 +41,8 @@ export function remoteLine(
       const off = flag.type === "bool" && !parseBool(as, value);
       if (off || offered.includes(flag.name)) return [];
       throw new UsageError(`Option ${as} is of no use with an API`, {
-        why: "The API is sent one command, and sends back what it printed",
+        why: "It is sent one command, and sends back what it printed" +
+          (OF_SERVE.includes(flag.name) ? "; with a cordon serve there is more" : ""),
       });
     }
     switch (flag.name) {

@@ -1,6 +1,7 @@
 /** What the two sides of `/v1/executions/{id}/attach` say to each other, the subprotocol `cordon.v1`. Pure. */
 import * as z from "zod";
 import { Violation } from "./front/frames.ts";
+import type { Interaction } from "./interaction.ts";
 import type { Event } from "./output.ts";
 
 export const PROTOCOL = "cordon.v1";
@@ -55,6 +56,11 @@ export function serverMessage(event: Event): string | Uint8Array {
   new DataView(whole.buffer).setBigUint64(1, BigInt(event.id));
   whole.set(event.bytes, 9);
   return whole;
+}
+
+/** The first to who writes: what came before, so that input that was cut off goes on where it was, and the terminal. */
+export function inputMessage({ received, ended, terminal }: Interaction): string {
+  return JSON.stringify({ type: "input", bytes: received, ended, terminal: terminal ?? null });
 }
 
 /** How far the command has taken the input: whoever has sent much waits for it. */

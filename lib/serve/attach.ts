@@ -1,6 +1,13 @@
 /** Somebody at the keyboard of an execution, by WebSocket: input, signals and resizing one way, output the other. */
 import * as z from "zod";
-import { clientMessage, offered, PROTOCOL, serverMessage, takenMessage } from "./attach-messages.ts";
+import {
+  clientMessage,
+  inputMessage,
+  offered,
+  PROTOCOL,
+  serverMessage,
+  takenMessage,
+} from "./attach-messages.ts";
 import { check } from "./body.ts";
 import type { Tenant } from "./config/types.ts";
 import type { Execution } from "./execution.ts";
@@ -64,6 +71,7 @@ function attach(call: Call, tenant: Tenant): Response {
   return new Upgrade(async (opened) => {
     socket = opened;
     try {
+      if (!await socket.send(inputMessage(interaction))) return;
       await Promise.race([
         tell(known, socket, after),
         obey(socket, interaction, live),

@@ -33,6 +33,8 @@ export class Interaction {
   #writer: (() => void) | undefined;
   /** Bytes that the command was given. */
   given = 0;
+  /** Bytes that came, given to the command already or not. */
+  received = 0;
 
   constructor({ onDetach, terminal }: Interactive) {
     this.onDetach = onDetach;
@@ -73,6 +75,11 @@ export class Interaction {
     return true;
   }
 
+  /** No more input is taken. A terminal's has no end. */
+  get ended(): boolean {
+    return this.#ended;
+  }
+
   /** There is room for more input, or nobody to want it. */
   get room(): boolean {
     return this.#deaf || this.#ended || this.#waiting < MOST_WAITING;
@@ -86,6 +93,7 @@ export class Interaction {
   /** False after the end of the input. What a command that has closed its stdin does not read is dropped. */
   write(bytes: Uint8Array): boolean {
     if (this.#ended) return false;
+    this.received += bytes.length;
     if (this.#deaf || bytes.length === 0) return true;
     this.#queue.push(bytes);
     this.#waiting += bytes.length + PIECE_BYTES;

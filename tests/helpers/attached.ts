@@ -15,6 +15,8 @@ export interface Attached {
   readonly states: Json[];
   /** Of each piece of output. */
   readonly positions: number[];
+  /** What was said first to one who writes. */
+  readonly begun: Json;
   /** Bytes of input that the command was given. */
   readonly taken: number;
   readonly closed: Promise<CloseEvent>;
@@ -40,7 +42,7 @@ export async function attached(server: Serving, id: string, query = ""): Promise
   const socket = new WebSocket(url, ["cordon.v1", `cordon.token.${TOKEN}`]);
   socket.binaryType = "arraybuffer";
   const bytes: number[] = [], errors: number[] = [], states: Json[] = [], positions: number[] = [];
-  let taken = 0, over = false;
+  let taken = 0, over = false, begun: Json;
   const closed = new Promise<CloseEvent>((resolve) =>
     socket.onclose = (event) => {
       over = true;
@@ -51,6 +53,7 @@ export async function attached(server: Serving, id: string, query = ""): Promise
     if (typeof data === "string") {
       const message = JSON.parse(data);
       if (message.type === "taken") taken = message.bytes;
+      else if (message.type === "input") begun = message;
       else states.push(message);
       return;
     }
@@ -79,6 +82,9 @@ export async function attached(server: Serving, id: string, query = ""): Promise
     },
     states,
     positions,
+    get begun() {
+      return begun;
+    },
     get taken() {
       return taken;
     },
