@@ -27,6 +27,8 @@ function scripted(answers: string[]): Scripted {
   const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, (request) => {
     const { pathname, searchParams } = new URL(request.url);
     if (pathname === "/v1/executions") return Response.json({ executions: [], next: null });
+    // It takes no input.
+    if (pathname.endsWith("/attach")) return new Response(null, { status: 409 });
     assert.equal(pathname, `/v1/executions/${ID}/events`);
     const answer = answers[asked.push(searchParams.get("after") ?? "") - 1];
     if (answer === undefined) return new Response(null, { status: 500 });
