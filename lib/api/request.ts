@@ -219,7 +219,7 @@ async function shortText(response: Response): Promise<string | undefined> {
 }
 
 /** A server's words on a terminal: no control characters. */
-function printable(text: string): string {
+export function printable(text: string): string {
   // deno-lint-ignore no-control-regex
   return text.replace(/[\x00-\x09\x0b-\x1f\x7f-\x9f]/g, "�");
 }
