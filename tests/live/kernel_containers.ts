@@ -40,16 +40,19 @@ export async function containerSuite(
     await jupyter.setup("hidden", [
       ...[...image, "--python", PYTHON, "--copy-workdir", "--workdir", "/course"],
       ...["--hide", "*.csv", "--hide", "answers", "--env", "COLOUR=blue", "--mount", `${home}/data:/data:ro`],
+      ...["--mount", `${home}/data:/mine:copy`],
     ]);
     const code = `import os, pathlib
 there = lambda name: pathlib.Path(name).read_text().strip() if os.path.isfile(name) else None
 pathlib.Path('new').write_text('x')
 print(os.getcwd(), there('kept'), there('answers/one'), there('data.csv') or None, os.environ['COLOUR'])
-print(there('/data/d'), os.access('/data/d', os.W_OK), os.access('/data', os.W_OK))`;
+print(there('/data/d'), os.access('/data/d', os.W_OK), os.access('/data', os.W_OK))
+print(pathlib.Path('/mine/d').write_text('changed'))`;
     const { stdout, stderr } = await play("hidden", code, "import time; time.sleep(600)");
-    const said = "/course 3 None None blue\ndata False False\n";
+    const said = "/course 3 None None blue\ndata False False\n7\n";
     assert.deepEqual([stdout, stderr], [JSON.stringify([said, [], ""]) + "\n", ""]);
     assert.throws(() => Deno.statSync(`${work}/new`), Deno.errors.NotFound);
+    assert.equal(Deno.readTextFileSync(`${home}/data/d`), "data\n");
   });
 
   await t.step("its privileges", async () => {

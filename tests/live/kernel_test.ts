@@ -142,18 +142,21 @@ everyone("kernels of other kinds in namespaces", async (p, t) => {
     await jupyter.setup("hidden", [
       ...[...SETUP, "--copy-workdir", "--workdir", "/course", "--hide", "*.csv", "--hide", "answers"],
       ...["--env", "COLOUR=blue", "--mount", `${jupyter.home}/data:/data:ro`],
+      ...["--mount", `${jupyter.home}/data:/mine:copy`],
     ]);
     const code =
       "import os, pathlib; there = lambda n: pathlib.Path(n).read_text() if os.path.isfile(n) else None\n" +
       "pathlib.Path('new').write_text('x')\n" +
       "print(os.getcwd(), there('kept'), there('answers/one'), there('data.csv') or None, os.environ['COLOUR'])\n" +
-      "print(open('/data/d').read(), os.access('/data/d', os.W_OK))";
+      "print(open('/data/d').read(), os.access('/data/d', os.W_OK))\n" +
+      "print(pathlib.Path('/mine/d').write_text('changed'))";
     Deno.mkdirSync(`${jupyter.home}/data`);
     Deno.writeTextFileSync(`${jupyter.home}/data/d`, "data");
     const { stdout, stderr } = await play("hidden", code, "import time; time.sleep(600)");
-    const said = "/course 3 None None blue\ndata False\n";
+    const said = "/course 3 None None blue\ndata False\n7\n";
     assert.deepEqual([stdout, stderr], [JSON.stringify([said, [], ""]) + "\n", ""]);
     assert.throws(() => Deno.statSync(`${jupyter.work}/new`), Deno.errors.NotFound);
+    assert.equal(Deno.readTextFileSync(`${jupyter.home}/data/d`), "data");
   });
 }, { needs: [...kernelNeeds, pythonModule("bash_kernel"), rKernel] });
 
