@@ -4,12 +4,13 @@ import { styleFor } from "../lib/cli/style.ts";
 import { shownAddress } from "../lib/api/address.ts";
 import { type Config, DEFAULT_MODE } from "../lib/config/config.ts";
 import { formatPosition, type Setting } from "../lib/config/parse.ts";
-import { configHere, fileJson, here, positionJson, shownPath } from "./config-here.ts";
+import { configHere, fileJson, type Here, here, positionJson, shownPath } from "./config-here.ts";
 import type { ConfigOptions } from "./config.options.ts";
+import { API_VARIABLE } from "./run-backend.ts";
 
 export function run({ json }: ConfigOptions, context: CommandContext): number {
   const place = here();
-  const config = hideSecrets(configHere(place));
+  const config = hideSecrets(withVariable(configHere(place), place.facts.env));
   if (json) {
     writeStdout(JSON.stringify(asJson(config), null, 2) + "\n");
     return 0;
@@ -58,6 +59,14 @@ function asJson(config: Config) {
     files: files.map(fileJson),
     problems: problems.map(({ at, what }) => ({ ...positionJson(at), what })),
   };
+}
+
+/** The variable says where commands go, whatever the files say; their token is for their own address. */
+function withVariable({ tokenFile, ...config }: Config, env: Here["facts"]["env"]): Config {
+  const value = env[API_VARIABLE];
+  if (!value) return { ...config, ...(tokenFile && { tokenFile }) };
+  const at = { path: API_VARIABLE, line: 0, column: 0 };
+  return { ...config, mode: { value: "api", at }, apiUrl: { value, at } };
 }
 
 function hideSecrets(config: Config): Config {

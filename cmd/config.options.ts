@@ -33,7 +33,8 @@ export const configShow = defineCommand<ConfigOptions>({
   ...COMMON,
   name: "config show",
   summary: "Show what is configured for cordon run and the magics, and where",
-  description: `${KEYS}\n\n${PLACES}\n\nTokens in addresses are not shown.`,
+  description:
+    `${KEYS}\n\n${PLACES}\n\nThe variable CORDON_API counts before all of them. Tokens in addresses are not shown.`,
   examples: [
     { text: "What holds in this directory?", command: "cordon config show" },
     { text: "The names of the profiles", command: "cordon config show --json | jq '.profiles | keys'" },
@@ -42,7 +43,8 @@ export const configShow = defineCommand<ConfigOptions>({
     ...JSON_OPTION,
     details:
       "Keys: backend {mode, api_url, token_file}, docker {default_args} and profiles {NAME}, each of them " +
-      "{value, origin}, where origin is null or {path, line, column} and value is null when nothing sets it; files, a " +
+      "{value, origin}, where origin is null or {path, line, column}, the path being CORDON_API for what that variable " +
+      "says, and value is null when nothing sets it; files, a " +
       "list of {path, format, place, state, why}; problems, a list of {path, line, column, what}.",
   }],
   load: () => import("./config-show.ts"),

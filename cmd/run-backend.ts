@@ -12,7 +12,7 @@ export type Backend =
   | { kind: "api"; url: string; from: string; tokenFile?: string };
 
 /** The variable that names an API: unlike an argument it is not everybody's to read. */
-const API_VARIABLE = "CORDON_API";
+export const API_VARIABLE = "CORDON_API";
 
 /** What was typed, then the environment, then the files. */
 export function chooseBackend(

@@ -120,6 +120,25 @@ test("config show: the values of both files, with their places, and no password"
   assert.doesNotMatch(JSON.stringify(await place.show()), /secret/);
 });
 
+test("config show: the variable that names an API counts before the files", { needs }, async () => {
+  const place = new Place({
+    "work/cordon.toml": '[backend]\nmode = "namespaces"\ntoken_file = "t"\n[docker]\ndefault_args = "host"\n',
+  });
+  const env = { CORDON_API: "http://me:a-secret@h:1" };
+  const { stdout } = await place.run(["config", "show"], { env });
+  assert.deepEqual(stdout.trimEnd().split("\n").map((line) => line.split(/ {2,}/)), [
+    ["backend.mode", '"api"', "CORDON_API"],
+    ["backend.api_url", '"http://me:***@h:1"', "CORDON_API"],
+    ["backend.token_file", "not set"],
+    ["docker.default_args", '"host"', "~/work/cordon.toml: line 5, column 1"],
+  ]);
+  assert.deepEqual((await place.show({ env })).backend.mode.origin, {
+    path: "CORDON_API",
+    line: null,
+    column: null,
+  });
+});
+
 test("config path: every place, and what is there", { needs: [...needs, root] }, async () => {
   const place = new Place({ "work/cordon.toml": "", ".cordon.toml": "" });
   place.write("work/dockyter.toml", "", { owner: 0 });
