@@ -210,7 +210,15 @@ test("a broken file ends cordon run with its line and column, and nothing that m
   );
   const without = await place.run(["run", "--no-config", "--engine", "namespaces", "host", "true"]);
   assert.deepEqual([without.code, without.stderr], [0, ""]);
-  for (const argv of [["isolate", "--", "true"], ["portwrap", "--help"], ["serve", "--help"]]) {
+  const ports = ["shell", "iopub", "stdin", "control", "hb"].map((name, i) => [`${name}_port`, i + 1]);
+  place.write("work/k.json", JSON.stringify({ ip: "127.0.0.1", key: "", ...Object.fromEntries(ports) }));
+  const others = [
+    ["isolate", "--", "true"],
+    ["portwrap", "-p", "0", "-P", "8000", "--", "true"],
+    ["serve", "check-policy", "host"],
+    ["kernel", "launch", "--explain", "-f", "k.json", "--", "/bin/true", "-f", "k.json"],
+  ];
+  for (const argv of others) {
     const { code, stderr } = await place.run(argv);
     assert.deepEqual([argv[0], code, stderr], [argv[0], 0, ""]);
   }
