@@ -16,10 +16,12 @@ import { realPlaces } from "./policy/places.ts";
 import { hostShell } from "./policy/shell.ts";
 import type { PolicyFacts } from "./policy/verdict.ts";
 import { withoutVolumes } from "./policy/volumes.ts";
+import { Pulls } from "./pulls.ts";
 
 export interface Docker {
   client: DockerClient;
   pool: WarmPool;
+  pulls: Pulls;
 }
 
 export interface Engines {
@@ -64,8 +66,10 @@ export async function openEngines(config: ServeConfig, host: Host, log: Log): Pr
 }
 
 export async function closeEngines({ docker }: Engines): Promise<void> {
-  await docker?.pool.close();
-  if (docker) await closeClient(docker.client);
+  if (!docker) return;
+  await docker.pulls.close();
+  await docker.pool.close();
+  await closeClient(docker.client);
 }
 
 function rootNeedsUser(): CordonError {
@@ -86,7 +90,8 @@ async function openDocker(
   if (removed.length > 0) log("warn", "left-over", { containers: removed });
   sweepAgain(client, log);
   const failed = (error: unknown, image: string) => log("warn", "not-ready", { image, error: String(error) });
-  return { client, pool: new WarmPool(client, { size: 0, failed }) };
+  const pool = new WarmPool(client, { size: 0, failed });
+  return { client, pool, pulls: new Pulls(engine, host) };
 }
 
 /**

@@ -1,8 +1,5 @@
 /** Hands an execution to its engine. */
-import { registryAuth } from "../docker/credentials.ts";
-import { EngineError, NotFoundError } from "../docker/errors.ts";
-import { inspectImage, pullImage } from "../docker/images.ts";
-import { parseReference } from "../docker/reference.ts";
+import { EngineError } from "../docker/errors.ts";
 import type { Result, Streams } from "../engine/engine.ts";
 import { type ContainerJob, runContainer } from "../engine/docker/run.ts";
 import { namespaces } from "../engine/namespaces/engine.ts";
@@ -25,7 +22,6 @@ export interface Means {
 }
 
 export function performWith({ host, files, docker }: Means): Perform {
-  const images = docker && new Images(docker, host);
   return async (execution): Promise<Result> => {
     const { job, script } = execution.admitted;
     const streams = streamsOf(execution);
@@ -33,8 +29,12 @@ export function performWith({ host, files, docker }: Means): Perform {
       return await withFiles(execution.id, job.work, { ...job, host, files, streams });
     }
     if (job.engine === "namespaces") return await namespaces.run(job.spec, host, streams);
-    if (!docker || !images) throw new CordonError("There is no container engine");
-    if (job.pull === "missing") await images.need(job.image, job.platform, execution.signal);
+    if (!docker) throw new CordonError("There is no container engine");
+    if (job.pull === "missing") {
+      const { image, platform, limits: { wallSeconds: seconds } } = job;
+      const { signal, admitted: { tenant } } = execution;
+      await docker.pulls.need({ tenant, image, platform, seconds, signal });
+    }
     if (job.work) {
       const { client } = docker;
       return await runInBox({ id: execution.id, job, work: job.work, script, client, files, streams });
@@ -99,7 +99,7 @@ async function commandFailure(error: unknown, { stderr }: Streams): Promise<Resu
     throw error;
   }
   await stderr(new TextEncoder().encode(render(error)));
-  const none = { signal: null, wallMs: 0, userMs: 0, systemMs: 0, maxRssBytes: 0 };
+  const none = { signal: null, wallMs: 0, userMs: null, systemMs: null, maxRssBytes: null };
   return { reason: "exited", exitCode: error.exit, ...none };
 }
 
@@ -115,52 +115,4 @@ function streamsOf({ admitted, output, signal, interaction }: Execution): Stream
     stderr: (chunk) => output.write("stderr", chunk),
     signal,
   };
-}
-
-/** Pulls what is missing; those who want the same image at the same time wait for one pull. */
-class Images {
-  readonly #docker: Docker;
-  readonly #host: Host;
-  readonly #pulls = new Map<string, Promise<void>>();
-
-  constructor(docker: Docker, host: Host) {
-    this.#docker = docker;
-    this.#host = host;
-  }
-
-  async need(image: string, platform: string | undefined, signal: AbortSignal): Promise<void> {
-    try {
-      await inspectImage(this.#docker.client.engine, image, { signal });
-    } catch (error) {
-      if (!(error instanceof NotFoundError)) throw error;
-      const key = `${image} ${platform ?? ""}`;
-      let pull = this.#pulls.get(key);
-      if (!pull) {
-        pull = this.#pull(image, platform).finally(() => this.#pulls.delete(key));
-        this.#pulls.set(key, pull);
-      }
-      await until(pull, signal);
-    }
-  }
-
-  /** It goes on when the one who asked first has gone: the next one will want it. */
-  async #pull(image: string, platform: string | undefined): Promise<void> {
-    const auth = await registryAuth(parseReference(image).domain, { facts: this.#host, signal: undefined });
-    const steps = pullImage(this.#docker.client.engine, image, { auth, platform });
-    for await (const _ of steps);
-  }
-}
-
-/** Waits for it, but no longer than until the signal. */
-async function until(event: Promise<void>, signal: AbortSignal): Promise<void> {
-  const gone = Promise.withResolvers<void>();
-  const go = () => gone.resolve();
-  signal.addEventListener("abort", go, { once: true });
-  if (signal.aborted) go();
-  try {
-    await Promise.race([event, gone.promise]);
-  } finally {
-    signal.removeEventListener("abort", go);
-    event.catch(() => {}); // whoever still waits is told
-  }
 }

@@ -83,5 +83,34 @@ test(
       const list = await (await server.request("/v1/executions")).json();
       assert.deepEqual(list.executions.map(({ state }: { state: string }) => state), ["lost"]);
     });
+    await t.step("a registry that hangs holds a place for the time limit alone", async () => {
+      using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+      const held: Deno.Conn[] = [];
+      const hang = (async () => {
+        for await (const conn of listener) held.push(conn);
+      })();
+      const registry = `127.0.0.1:${listener.addr.port}`;
+      const pulling = config(engine).replace(
+        "images = [",
+        `pull = "missing"\nimages = ["${registry}/**:*", `,
+      );
+      await using server = await serving({
+        user: "caller",
+        config: `concurrency = 1\n${pulling}`,
+        state: tmp(),
+      });
+      const create = (json: object) => server.request("/v1/executions", { method: "POST", json });
+      const waiting = create({ command: "true", image: `${registry}/x:1`, limits: { time: 1 }, wait: true });
+      await until(() => held.length > 0);
+      // Its turn comes when the place is free again.
+      assert.equal((await server.execute("echo next", IMAGE)).body.stdout, "next\n");
+      const told = await (await waiting).json();
+      assert.deepEqual([told.state, told.reason, told.status], ["finished", "cordon", 125]);
+      assert.match(told.stderr, /^cordon: The image \S+ was not there within the time limit of 1 s: /);
+      assert.equal((await server.stop()).code, 0);
+      for (const conn of held) conn.close();
+      listener.close();
+      await hang;
+    });
   },
 );
