@@ -105,21 +105,17 @@ export function findCommand(
   for (const length of [2, 1]) {
     const name = argv.slice(0, length).join(" ");
     const command = argv.length >= length && registry.commands.find((command) => command.name === name);
-    if (command) return { command, args: argv.slice(length) };
+    if (!command) continue;
+    const args = argv.slice(length);
+    checkOperand(registry, command, args);
+    return { command, args };
   }
   const names = registry.commands.map((command) => command.name);
   const below = commandsBelow(registry, first).map(({ name }) => name.slice(first.length + 1));
   if (first !== "" && below.length > 0) {
-    const why = `There is ${below.join(", ")}`;
-    if (second === undefined) {
-      throw new UsageError(`cordon ${first} needs a command below it`, {
-        why,
-        hint: `cordon ${first} --help`,
-      });
-    }
-    const meant = nearest(second, below);
-    throw new UsageError(`No command ${JSON.stringify(second)} below cordon ${first}`, {
-      why: meant ? `Did you mean ${first} ${meant}?` : why,
+    if (second !== undefined) throw noneBelow(second, first, below);
+    throw new UsageError(`cordon ${first} needs a command below it`, {
+      why: `There is ${below.join(", ")}`,
       hint: `cordon ${first} --help`,
     });
   }
@@ -131,6 +127,33 @@ export function findCommand(
   throw new UsageError(`No ${kind} ${JSON.stringify(first)}`, {
     why: meant ? `Did you mean ${meant}?` : undefined,
     hint: "cordon help",
+  });
+}
+
+/**
+ * `cordon serve toke`: serve is a command, but takes no operands, and there are commands below it.
+ *
+ * @throws {UsageError} for a word behind it
+ */
+function checkOperand(
+  { commands }: Pick<Registry, "commands">,
+  { name, operands, passThrough }: Command,
+  args: string[],
+): void {
+  const [word] = args;
+  const below = commands.flatMap((one) =>
+    one.name.startsWith(`${name} `) ? [one.name.slice(name.length + 1)] : []
+  );
+  if (word === undefined || word.startsWith("-") || below.length === 0) return;
+  if (operands.length > 0 || passThrough) return;
+  throw noneBelow(word, name, below);
+}
+
+function noneBelow(word: string, above: string, below: string[]): UsageError {
+  const meant = nearest(word, below);
+  return new UsageError(`No command ${JSON.stringify(word)} below cordon ${above}`, {
+    why: meant ? `Did you mean ${above} ${meant}?` : `There is ${below.join(", ")}`,
+    hint: `cordon ${above} --help`,
   });
 }
 

@@ -162,3 +162,16 @@ Deno.test("two words win over one", () => {
   assert.deepEqual(findCommand(registry, ["serve", "token", "x"]).args, ["x"]);
   assert.equal(findCommand(registry, ["serve", "token", "x"]).command.name, "serve token");
 });
+
+Deno.test("behind a command without operands a word is taken for one below it", () => {
+  const serve = { ...command("serve", { exitUsage: 2, outcome: () => 0 }), operands: [] };
+  const below = { commands: [serve, ...registry.commands.filter(({ name }) => name !== "serve")] };
+  assert.equal(findCommand(below, ["serve", "--flag", "toke"]).command.name, "serve");
+  for (const [word, why] of [["toke", "Did you mean serve token?"], ["else", "There is token"]]) {
+    assert.throws(() => findCommand(below, ["serve", word!]), (error) => {
+      assert.ok(error instanceof UsageError);
+      assert.deepEqual([error.message, error.why], [`No command "${word}" below cordon serve`, why]);
+      return true;
+    });
+  }
+});
