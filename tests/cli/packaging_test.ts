@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { SYSCALLS } from "../../ffi/syscalls.ts";
 import { readConfig } from "../../lib/serve/config/read.ts";
+import { MOST_CREATE_BYTES } from "../../lib/serve/schemas-v1.ts";
 import { cordon, cordonArgv, executable, tmp } from "../helpers/binary.ts";
 import { type Need, ordinaryUser, program, test, userns } from "../helpers/need.ts";
 import { baseEnv, run } from "../helpers/run.ts";
@@ -32,6 +33,17 @@ Deno.test("the configuration loads, and so does every line of it that is comment
   for (const limit of ["cpus", "pids", "output", "tmp"] as const) {
     assert.equal(all.policies[0]!.limits[limit].value, config.policies[0]!.limits[limit].value, limit);
   }
+});
+
+Deno.test("the proxies take what the server takes, and no more", () => {
+  const { files } = readConfig(read(EXAMPLE), "/etc/cordon/serve.toml").policies[0]!;
+  const [most, store] = [MOST_CREATE_BYTES, files.storeBytes].map((bytes) => bytes / 2 ** 20);
+  const sizes = (name: string, pattern: RegExp) =>
+    [...read(`proxy/${name}`).matchAll(pattern)].map((match) => Number(match[1])).sort((a, b) => a - b);
+  assert.deepEqual(sizes("nginx.conf", /client_max_body_size (\d+)m;/g), [most, store]);
+  assert.deepEqual(sizes("Caddyfile", /max_size (\d+)MiB/g), [most, store]);
+  const bytes = [MOST_CREATE_BYTES, files.storeBytes];
+  assert.deepEqual(sizes("apache.conf", /LimitRequestBody (\d+)/g), bytes);
 });
 
 Deno.test("check-policy takes the configuration as the real executable reads it", async () => {
@@ -233,6 +245,38 @@ async function answers(port: number, ended: () => string | undefined): Promise<v
   }
 }
 
+/** A WebSocket by hand, through TLS: types a line and the end of input, and gives all that came. */
+async function typed({ port, cert, path }: { port: number; cert: string; path: string }): Promise<string> {
+  const child = new Deno.Command("openssl", {
+    args: ["s_client", "-quiet", "-connect", `127.0.0.1:${port}`, "-servername", NAME, "-CAfile", cert],
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "null",
+  }).spawn();
+  // RFC 6455 5.2: the last frame of its message, masked with zeros.
+  const frame = (kind: number, text: string) =>
+    String.fromCharCode(0x80 | kind, 0x80 | text.length, 0, 0, 0, 0) + text;
+  const bytes = (text: string) => Uint8Array.from(text, (character) => character.charCodeAt(0));
+  const writer = child.stdin.getWriter();
+  await writer.write(bytes(
+    `GET ${path} HTTP/1.1\r\nHost: ${NAME}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n` +
+      `Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ${btoa("0123456789abcdef")}\r\n\r\n`,
+  ));
+  let came = "", asked = false;
+  for await (const text of child.stdout.pipeThrough(new TextDecoderStream("latin1"))) {
+    came += text;
+    if (!asked && came.includes("\r\n\r\n")) {
+      asked = true;
+      await writer.write(bytes(frame(2, "typed\n") + frame(1, '{"type":"eof"}')));
+    }
+    if (came.includes('"state":"finished"')) break;
+  }
+  await writer.close().catch(() => {}); // it may have gone with the connection
+  child.kill("SIGKILL");
+  await child.status;
+  return came;
+}
+
 for (const [name, proxy] of Object.entries(PROXIES)) {
   const needs = [ordinaryUser, userns, proxy.needs, program("openssl"), program("curl")];
   test(
@@ -278,11 +322,33 @@ for (const [name, proxy] of Object.entries(PROXIES)) {
       assert.equal(wrong.stdout, "401");
       const numbers = await run(curl("/metrics", "-o", "/dev/null", "-w", "%{http_code}"));
       assert.match(numbers.stdout, /^40[34]$/);
-      const huge = [...body("x".repeat(2_000_000)).slice(0, 2), "--data-binary", "@-"];
-      const large = await run(curl("/execute", ...basic, "-o", "/dev/null", "-w", "%{http_code}", ...huge), {
-        stdin: JSON.stringify({ cmd: "x".repeat(2_000_000), args: "host" }),
-      });
-      assert.equal(large.stdout, "413");
+      const status = ["-o", "/dev/null", "-w", "%{http_code}"];
+      const piped = (type: string) => ["-H", `Content-Type: ${type}`, "--data-binary", "@-"];
+      const json = piped("application/json");
+      const large = JSON.stringify({ cmd: "x".repeat(5_000_000), args: "host" });
+      for (const path of ["/execute", "/v1/executions"]) {
+        const answer = await run(curl(path, ...basic, ...status, ...json), { stdin: large });
+        assert.equal(answer.stdout, "413", path);
+      }
+      // What the server itself takes, the proxy takes too.
+      const stdin = JSON.stringify({ command: "wc -c", stdin: "\x01".repeat(650_000), wait: true });
+      assert.ok(stdin.length > 3_900_000 && stdin.length < MOST_CREATE_BYTES);
+      const counted = await run(curl("/v1/executions", ...basic, ...json), { stdin });
+      assert.equal(JSON.parse(counted.stdout).stdout, "650000\n", counted.stdout);
+      for (const before of ["", `/${server.token}`]) {
+        const upload = curl(`${before}/v1/files?name=x`, ...basic, ...piped("application/octet-stream"));
+        const stored = await run(upload, { stdin: "x".repeat(8_000_000) });
+        assert.equal(JSON.parse(stored.stdout).size, 8_000_000, stored.stdout);
+      }
+
+      const interactive = JSON.stringify({ command: "cat; echo over", interactive: true });
+      const { id } = JSON.parse(
+        (await run(curl("/v1/executions", ...basic, ...json), { stdin: interactive })).stdout,
+      );
+      assert.match(
+        await typed({ port, cert, path: `/${server.token}/v1/executions/${id}/attach` }),
+        /^HTTP\/1\.1 101 [^]*typed\n[^]*over\n[^]*"state":"finished"/,
+      );
 
       // What is sent to keep the client waiting arrives although the command never ends; and when the client goes, so
       // does the command.
