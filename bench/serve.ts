@@ -5,7 +5,7 @@
 import { hostFs } from "../lib/host/fs.ts";
 import { dockerNeeds, IMAGE, type RunningEngine, startDocker } from "../tests/helpers/engines.ts";
 import { baseEnv, tmp } from "../tests/helpers/run.ts";
-import { hashed, type Serving, serving, TOKEN } from "../tests/helpers/serving.ts";
+import { hashed, memoryMib, type Serving, serving, TOKEN } from "../tests/helpers/serving.ts";
 import { events, Requests } from "./serve_client.ts";
 import { median, table, type Timing } from "./table.ts";
 
@@ -167,7 +167,7 @@ async function muchOutput(): Promise<void> {
   const { executions: [one] } = await (await server.request("/v1/executions")).json();
   if (one.stdout_bytes !== 2 ** 30) throw new Error(`only ${one.stdout_bytes} bytes came`);
   console.log(`1 GiB of output: ${(1024 / seconds).toFixed(0)} MiB/s`);
-  promise("1 GiB of output, most resident, MiB", memory(server.pid, "VmHWM"), { most: 120 });
+  promise("1 GiB of output, most resident, MiB", memoryMib(server.pid, "VmHWM"), { most: 120 });
 }
 
 /** As many executions, each with one who reads all of it from the beginning on. */
@@ -198,7 +198,7 @@ async function manyStreams(): Promise<void> {
       (STREAMS * STREAM_BYTES / 1e6 / seconds).toFixed(0)
     } MB/s`,
   );
-  console.log(`most resident meanwhile: ${memory(server.pid, "VmHWM").toFixed(0)} MiB`);
+  console.log(`most resident meanwhile: ${memoryMib(server.pid, "VmHWM").toFixed(0)} MiB`);
   promise("streams that came whole", whole, { least: STREAMS });
 }
 
@@ -210,9 +210,9 @@ async function idleStreams(): Promise<void> {
     method: "POST",
     json: { command: "exec sleep 600", limits: { time: 600 } },
   })).json();
-  const before = memory(server.pid, "VmRSS");
+  const before = memoryMib(server.pid, "VmRSS");
   await withStreams(IDLE_STREAMS, () => server.request(`/v1/executions/${id}/events`), () => {
-    const with1000 = memory(server.pid, "VmRSS");
+    const with1000 = memoryMib(server.pid, "VmRSS");
     console.log(`resident without streams: ${before.toFixed(0)} MiB`);
     promise(`${IDLE_STREAMS} idle event streams, resident MiB`, with1000, { most: 160 });
   });
@@ -236,7 +236,7 @@ async function bareStreams(): Promise<void> {
     said: /port (\d+)/,
   });
   await withStreams(IDLE_STREAMS, () => fetch(`http://127.0.0.1:${bare.port}/`), () => {
-    console.log(`the same with Deno.serve alone: ${memory(bare.pid, "VmRSS").toFixed(0)} MiB`);
+    console.log(`the same with Deno.serve alone: ${memoryMib(bare.pid, "VmRSS").toFixed(0)} MiB`);
   });
 }
 
@@ -287,11 +287,6 @@ function port({ url }: Serving): number {
 }
 
 /** In MiB, of a line of /proc/PID/status (proc_pid_status(5)). */
-function memory(pid: number, field: "VmRSS" | "VmHWM"): number {
-  const status = Deno.readTextFileSync(`/proc/${pid}/status`);
-  return Number(new RegExp(`^${field}:\\s+(\\d+) kB$`, "m").exec(status)?.[1]) / 1024;
-}
-
 /** Installs what it needs once, beside the Python of the tests. */
 async function dockerCli(docker: RunningEngine): Promise<Listening> {
   const python = new URL("../build/venv/bin/python", import.meta.url).pathname;

@@ -2,10 +2,9 @@
 import assert from "node:assert/strict";
 import { tmp } from "../helpers/binary.ts";
 import { program, test, userns } from "../helpers/need.ts";
-import { Raw, until } from "../helpers/raw_http.ts";
-import { type Daemon, openFiles, residentMib, startServe } from "../helpers/serve.ts";
+import { Raw } from "../helpers/raw_http.ts";
+import { mark, memoryMib, openFiles, type Serving, serving, sleeping, until } from "../helpers/serving.ts";
 import { ordinaryTmp } from "../helpers/user.ts";
-import { sleeping } from "../helpers/serving.ts";
 
 const options = { needs: [userns] };
 const LISTEN = `listen = "127.0.0.1:0"`;
@@ -18,14 +17,20 @@ function execute(cmd: string, extra = ""): string {
     `Content-Length: ${body.length}\r\n${extra}\r\n${body}`;
 }
 
-async function answers(daemon: Daemon): Promise<void> {
+/** Everybody may run programs of this machine. `config`: the rest of the TOML, `listen` first. */
+function startServe(config: string): Promise<Serving> {
+  const policy = `[policies.default]\nimages = ["host"]\n[tenants.default]\n`;
+  return serving({ listen: "config", config: `auth = false\nengine = "namespaces"\n${config}\n${policy}` });
+}
+
+async function answers(daemon: Serving): Promise<void> {
   await using raw = await Raw.open(daemon.port, HEALTH);
   const { status, body } = await raw.response();
   assert.deepEqual([status, JSON.parse(body)], [200, { status: "ok" }]);
 }
 
 /** The status of the one answer, after which the server closes. */
-async function lastStatus(daemon: Daemon, request: string | Uint8Array): Promise<number> {
+async function lastStatus(daemon: Serving, request: string | Uint8Array): Promise<number> {
   await using raw = await Raw.open(daemon.port);
   await raw.sendAsFarAsTaken(request);
   const text = await raw.rest();
@@ -198,14 +203,14 @@ test("serve: a thousand clients that vanish leave nothing behind", options, asyn
   await using daemon = await startServe(LISTEN);
   await answers(daemon);
   const before = openFiles(daemon.pid);
-  const mark = `8${Deno.pid}.${Date.now() % 1e6}`;
+  const word = mark();
   const requests = [
     "",
     "GET /hea",
     HEALTH,
     HEALTH.repeat(20),
     execute("true").slice(0, -3),
-    execute(`sleep ${mark}`),
+    execute(`sleep ${word}`),
   ];
   for (let round = 0; round < 10; round++) {
     const opened = await Promise.all(
@@ -213,7 +218,7 @@ test("serve: a thousand clients that vanish leave nothing behind", options, asyn
     );
     for (const raw of opened) raw.close();
   }
-  await until(() => !sleeping(mark), "the end of what they started");
+  await until(() => !sleeping(word), "the end of what they started");
   await until(() => openFiles(daemon.pid) <= before + 5, "the end of their connections");
   await answers(daemon);
 });
@@ -234,7 +239,7 @@ test("serve: readers that take nothing are closed and do not fill the memory", o
   await round();
   await round();
   // Unbounded, it would be gigabytes. What it takes is the allocator's.
-  const resident = residentMib(daemon.pid);
+  const resident = memoryMib(daemon.pid, "VmRSS");
   assert.ok(resident < 512, `${resident} MiB`);
   await answers(daemon);
 });
@@ -248,7 +253,7 @@ test("serve: a Unix socket, over a dead daemon's, and never over anything else",
     await using raw = await Raw.open(path, HEALTH);
     assert.equal((await raw.response()).status, 200);
     await assert.rejects(startServe(`listen = "unix:${path}"`), /another program listens there/);
-    daemon.signal("SIGKILL");
+    daemon.kill("SIGKILL");
     await daemon.stop();
   }
   assert.ok(Deno.lstatSync(path).isSocket);
@@ -283,12 +288,12 @@ test("serve: TLS, a new certificate on SIGHUP, and silent clients", {
   for (const raw of silent) raw.close();
   await certificate(directory, "second");
   const second = read("cert.pem");
-  daemon.signal("SIGHUP");
+  daemon.kill("SIGHUP");
   for (let last = ""; last !== "ok";) last = await health(daemon, second).catch(() => "not yet");
   await assert.rejects(health(daemon, first));
 });
 
-async function health({ port }: Daemon, trusted: string): Promise<string> {
+async function health({ port }: Serving, trusted: string): Promise<string> {
   const client = Deno.createHttpClient({ caCerts: [trusted] });
   try {
     return (await (await fetch(`https://127.0.0.1:${port}/health`, { client })).json()).status;

@@ -96,11 +96,3 @@ export class Raw implements AsyncDisposable {
     return Promise.resolve();
   }
 }
-
-/** Waits for it, 30 s at most. */
-export async function until(happened: () => boolean, what = "it"): Promise<void> {
-  for (let tries = 0; !happened(); tries++) {
-    if (tries === 1500) throw new Error(`${what} did not happen`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}

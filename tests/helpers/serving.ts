@@ -1,4 +1,4 @@
-/** A `cordon serve` of the tests' own, as the ordinary user unless `user` says otherwise. */
+/** A `cordon serve` of the tests' own, as a process of the ordinary user unless `user` says otherwise. */
 import { createHash } from "node:crypto";
 import { cordonArgv, type CordonOptions, tmp } from "./binary.ts";
 import { baseEnv } from "./run.ts";
@@ -7,6 +7,8 @@ import { ordinaryHome, ordinaryTmp } from "./user.ts";
 export const TOKEN = "a-token-of-the-tests";
 
 export interface ServingOptions {
+  /** Of the command line; a free port of 127.0.0.1 when absent, what `listen =` of `config` says when "config". */
+  listen?: "config";
   /** Beside --listen and --state. */
   flags?: readonly string[];
   user?: NonNullable<CordonOptions["user"]>;
@@ -21,7 +23,12 @@ export interface ServingOptions {
 }
 
 export interface Serving extends AsyncDisposable {
+  /** Where it says that it listens, in its order. */
+  addresses: string[];
+  /** The first of them that a client of HTTP can ask without more. */
   url: string;
+  /** Port of the first address that has one. */
+  port: number;
   pid: number;
   state: string;
   /** The configuration's file. */
@@ -52,7 +59,9 @@ export async function serving(options: ServingOptions = {}): Promise<Serving> {
   Deno.writeTextFileSync(`${files}/token`, TOKEN + "\n");
   if (options.config !== undefined) Deno.writeTextFileSync(config, options.config);
   const given = options.config === undefined ? ["--token-file", `${files}/token`] : ["--config", config];
-  const words = ["serve", "--listen", "127.0.0.1:0", "--state", state, ...given, ...flags];
+  const listen = options.listen === "config" ? [] : ["--listen", "127.0.0.1:0"];
+  const wanted = /^listen = \[(.*)\]$/m.exec(options.config ?? "")?.[1]?.split(",").length ?? 1;
+  const words = ["serve", ...listen, "--state", state, ...given, ...flags];
   const before = [...options.ownGroup ? ["setsid"] : [], ...options.through ?? []];
   const argv = [...before, ...cordonArgv(words, { user })];
   const child = new Deno.Command(argv[0]!, {
@@ -65,16 +74,18 @@ export async function serving(options: ServingOptions = {}): Promise<Serving> {
     stderr: "piped",
   }).spawn();
   let said = "";
-  const listening = Promise.withResolvers<string>();
+  const listening = Promise.withResolvers<string[]>();
   const read = (async () => {
     for await (const text of child.stderr.pipeThrough(new TextDecoderStream())) {
       said += text;
-      const url = /listening on (http:\S+)\n/.exec(said)?.[1];
-      if (url) listening.resolve(url);
+      const addresses = [...said.matchAll(/^cordon: listening on (\S+)\n/gm)].map(([, address]) => address!);
+      if (addresses.length === wanted) listening.resolve(addresses);
     }
+    await child.status;
     listening.reject(new Error(`cordon serve ended: ${said}`));
   })();
-  const url = await listening.promise;
+  const addresses = await listening.promise;
+  const url = addresses.find((address) => address.startsWith("http:")) ?? addresses[0]!;
   const status = (async () => {
     await read;
     return await child.status;
@@ -100,7 +111,9 @@ export async function serving(options: ServingOptions = {}): Promise<Serving> {
     return fetch(url + path, { ...init, headers, ...(json !== undefined && { body: JSON.stringify(json) }) });
   };
   return {
+    addresses,
     url,
+    port: Number(addresses.map((address) => /^https?:.*:(\d+)$/.exec(address)?.[1]).find(Boolean)),
     pid: child.pid,
     state,
     config,
@@ -129,9 +142,9 @@ export function hashed(token: string): string {
 }
 
 /** Waits until it is so, 30 s at most. */
-export async function until(happened: () => boolean | Promise<boolean>): Promise<void> {
+export async function until(happened: () => boolean | Promise<boolean>, what = "it"): Promise<void> {
   for (let tries = 0; !await happened(); tries++) {
-    if (tries === 600) throw new Error("it did not happen");
+    if (tries === 600) throw new Error(`${what} did not happen`);
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }
@@ -153,4 +166,16 @@ export function sleeping(word: string): boolean {
     }
   }
   return false;
+}
+
+/** Memory of a process, in MiB: what is resident now, or the most that was. */
+export function memoryMib(pid: number, which: "VmRSS" | "VmHWM"): number {
+  const kib = new RegExp(`^${which}:\\s+(\\d+) kB$`, "m").exec(Deno.readTextFileSync(`/proc/${pid}/status`))
+    ?.[1];
+  return Number(kib) / 1024;
+}
+
+/** Open descriptors of a process. */
+export function openFiles(pid: number): number {
+  return [...Deno.readDirSync(`/proc/${pid}/fd`)].length;
 }

@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import { type Front, type FrontOptions, openFront } from "../../../../lib/serve/front/front.ts";
 import type { Handler } from "../../../../lib/serve/front/handler.ts";
 import { Upgrade } from "../../../../lib/serve/front/websocket.ts";
-import { Raw, until } from "../../../helpers/raw_http.ts";
+import { Raw } from "../../../helpers/raw_http.ts";
+import { until } from "../../../helpers/serving.ts";
 
 interface Fixture extends AsyncDisposable {
   front: Front;
