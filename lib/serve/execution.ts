@@ -51,7 +51,7 @@ export class Execution {
   /** Absent until it ended, and of one that was cancelled before it began. */
   result?: Result;
   cancelled?: CancelReason;
-  /** Why it could not be run, for the client. */
+  /** Why it could not be run; the client has it on stderr. */
   failure?: string;
 
   constructor(readonly admitted: Admitted) {
@@ -86,12 +86,14 @@ export class Execution {
     this.#abort.abort();
   }
 
+  /** Nobody is told before {@link tell}. */
   end(now: number, how: { result?: Result; failure?: string } = {}): void {
     Object.assign(this, how);
     // Somebody who asked for its end too late has not ended it.
     const cancelled = this.cancelled !== undefined && (!this.result || this.result.reason === "aborted");
     this.state = cancelled ? "cancelled" : "finished";
     this.finished = now;
+    if (this.failure !== undefined && !cancelled) this.output.remark(`cordon: ${this.failure}\n`);
     const { reason, exitCode, signal } = this.#outcome();
     this.output.close({
       state: this.state,
@@ -102,8 +104,9 @@ export class Execution {
     });
   }
 
-  /** Tells those who wait that it has ended. */
+  /** Tells those who wait, and those who follow it, that it has ended. */
   tell(): void {
+    this.output.reveal();
     this.#ended.resolve();
   }
 

@@ -261,7 +261,7 @@ function describe(error: CordonError): string {
 
 function keepOutput({ id, output }: Execution, store: Store): void {
   const encoder = new TextEncoder();
-  for (const event of output.read(0)) {
+  for (const event of output.whole()) {
     const bytes = event.type === "state" ? encoder.encode(JSON.stringify(event.state)) : event.bytes;
     store.keep(id, { after: event.id, type: event.type, bytes });
   }

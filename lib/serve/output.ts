@@ -38,10 +38,12 @@ export class Output {
   #room: number;
   #end = 0;
   #waiting: PromiseWithResolvers<void> | undefined;
+  /** The last state, until readers may have it. */
+  #last: Mark | undefined;
   /** Bytes that came, kept or not. */
   readonly received: Record<StreamName, number> = { stdout: 0, stderr: 0 };
   truncated = false;
-  /** Nothing will be added. */
+  /** Readers will find nothing more. */
   closed = false;
 
   /** @param room bytes of both streams together that are kept */
@@ -71,11 +73,35 @@ export class Output {
     this.#wake();
   }
 
-  /** Adds the last state. Nothing comes after it. */
+  /** Words of the server's own on stderr, for which there is always room. */
+  remark(text: string): void {
+    this.flush();
+    const bytes = new TextEncoder().encode(text);
+    this.received.stderr += bytes.length;
+    this.#room += bytes.length;
+    this.#keep("stderr", bytes);
+  }
+
+  /** Nothing is added after the last state. Readers do not see that before {@link reveal}. */
   close(state: Record<string, unknown>): void {
     this.flush();
+    this.#last = { start: this.#end, type: "state", length: 1, state };
+  }
+
+  /** Lets readers have the last state. */
+  reveal(): void {
+    if (!this.#last) return;
+    this.#entries.push(this.#last);
+    this.#last = undefined;
+    this.#end++;
     this.closed = true;
-    this.state(state);
+    this.#wake();
+  }
+
+  /** All of it, the last state too. */
+  whole(): Event[] {
+    const last = this.#last;
+    return [...this.read(0), ...last ? [markEvent(last)] : []];
   }
 
   /** Keeps what was held back of a character that was never finished. */
@@ -93,7 +119,7 @@ export class Output {
     for (let at = this.#find(after); at < this.#entries.length && most > 0; at++) {
       const entry = this.#entries[at]!;
       if (entry.type === "state") {
-        events.push({ id: entry.start + 1, type: "state", state: entry.state });
+        events.push(markEvent(entry));
         continue;
       }
       const from = Math.max(0, after - entry.start);
@@ -165,6 +191,10 @@ export class Output {
     }
     return low;
   }
+}
+
+function markEvent({ start, state }: Mark): Event {
+  return { id: start + 1, type: "state", state };
 }
 
 function append(piece: Piece, part: Uint8Array): void {

@@ -64,10 +64,10 @@ async function execute(call: Call, tenant: Tenant): Promise<Response> {
 
 function tell(execution: Execution): Answer {
   const row = execution.record();
-  const { output, failure } = execution;
+  const { output } = execution;
   return {
     stdout: new Printed(output.pieces("stdout"), { encoding: "text" }),
-    stderr: new Printed(output.pieces("stderr"), { encoding: "text", remark: remark(execution, failure) }),
+    stderr: new Printed(output.pieces("stderr"), { encoding: "text", remark: remark(execution) }),
     exit_code: statusOf(row),
     duration_ms: row.wall_ms ?? 0,
     truncated: output.truncated,
@@ -78,9 +78,8 @@ function tell(execution: Execution): Answer {
 }
 
 /** Its last line on stderr, where a user of Dockyter sees it. */
-function remark({ result, admitted, cancelled }: Execution, failure: string | undefined): string {
+function remark({ result, admitted, cancelled }: Execution): string {
   const { limits } = admitted.job;
-  if (failure !== undefined) return `cordon: ${failure}\n`;
   if (result?.reason === "timeout") {
     return `cordon: the time limit of ${limits.wallSeconds} s ended the command\n`;
   }

@@ -217,6 +217,8 @@ async function get(call: Call, tenant: Tenant): Promise<Response> {
   if (known.live && wait > 0) {
     await within(wait * 1000, Promise.race([known.live.ended, aborted(call.request)]));
   }
+  // Nobody is told of an end that is not in the record yet.
+  if (known.live?.over) await known.live.ended;
   return jsonResponse(full(known, encoding, call.service));
 }
 

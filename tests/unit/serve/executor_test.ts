@@ -95,6 +95,22 @@ Deno.test("nothing begins before it is recorded, and its end is recorded too", a
   store.close();
 });
 
+Deno.test("nobody is told of an end before the record has it", async () => {
+  const { store, running, submit } = begin();
+  const execution = submit();
+  await settle();
+  running[0]!.end(EXITED);
+  for (let told = false; !told;) {
+    await execution.output.changed();
+    told = execution.output.read(0).some((event) =>
+      event.type === "state" && event.state["state"] === "finished"
+    );
+    assert.equal(store.get(execution.id, "t")?.state, told ? "finished" : "running");
+  }
+  await settle();
+  store.close();
+});
+
 Deno.test("one that waits is cancelled without having run, one that runs by its signal", async () => {
   const { store, executor, running, submit } = begin();
   const [first, second] = [submit(), submit()];
@@ -134,6 +150,7 @@ Deno.test("a failure of the engine is the execution's end, and gives its place t
   await settle();
   assert.deepEqual([first.failure, second.state], ["The engine is away: It was stopped", "running"]);
   assert.equal(store.get(first.id, "t")?.reason, "cordon");
+  assert.equal(first.output.text("stderr"), "cordon: The engine is away: It was stopped\n");
   running[1]!.fail(new TypeError("of which nobody outside is to know"));
   await second.ended;
   assert.equal(second.failure, "the server failed");

@@ -66,7 +66,28 @@ Deno.test("what does not fit is dropped and told, and the rest counted", () => {
   assert.deepEqual([text(output, "stdout"), text(output, "stderr"), output.truncated], ["abcd", "e", true]);
   assert.deepEqual(output.received, { stdout: 5, stderr: 2 });
   output.close({});
+  output.reveal();
   assert.equal(output.read(0).at(-1)?.type, "state");
+});
+
+Deno.test("readers have the last state when it is revealed, the record before", async () => {
+  const output = new Output(5);
+  output.write("stdout", bytes("ab"));
+  output.close({ state: "finished" });
+  const changed = output.changed();
+  assert.deepEqual([shown(output.read(0)), output.closed], [[[2, "stdout", "ab"]], false]);
+  assert.deepEqual(shown(output.whole()), [[2, "stdout", "ab"], [3, "state"]]);
+  output.reveal();
+  await changed;
+  assert.deepEqual([shown(output.read(0)), output.closed], [[[2, "stdout", "ab"], [3, "state"]], true]);
+  assert.deepEqual(shown(output.whole()), shown(output.read(0)));
+});
+
+Deno.test("for the server's own words there is always room", () => {
+  const output = new Output(2);
+  output.write("stderr", bytes("abcdef"));
+  output.remark("cordon: no\n");
+  assert.deepEqual([output.text("stderr"), output.truncated], ["abcordon: no\n", true]);
 });
 
 Deno.test("the cut is made between characters", () => {
