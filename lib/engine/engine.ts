@@ -57,8 +57,9 @@ export interface Result {
   /** Number of the signal that ended it; null unless one did. */
   signal: number | null;
   wallMs: number;
-  /** Processor time of everything inside; 0 when aborted, where nobody is left to tell. */
-  userMs: number;
-  systemMs: number;
-  maxRssBytes: number;
+  /** Processor time of everything inside; null where nobody is left to tell, as when it was aborted. */
+  userMs: number | null;
+  systemMs: number | null;
+  /** Of the process with the most; of a container all that it held at once. Null as above. */
+  maxRssBytes: number | null;
 }

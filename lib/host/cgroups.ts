@@ -59,7 +59,7 @@ export interface CgroupSupport {
 export const SUPERVISOR = "cordon-supervisor";
 
 /** One cgroup mount of this mount namespace. */
-interface Hierarchy {
+export interface Hierarchy {
   version: 1 | 2;
   /** Controllers and names of a v1 hierarchy. */
   names: string[];
@@ -200,7 +200,7 @@ function systemdScope(
 }
 
 /** The directory of the group `path` on a mount that may show only part of the hierarchy. */
-function ownDirectory(hierarchy: Hierarchy, path: string | undefined): string | undefined {
+export function ownDirectory(hierarchy: Hierarchy, path: string | undefined): string | undefined {
   // "/.." at the start: the group lies outside our cgroup namespace.
   if (path === undefined || path.startsWith("/..")) return undefined;
   const { mountRoot, mountPoint } = hierarchy;

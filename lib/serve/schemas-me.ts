@@ -20,7 +20,7 @@ export const Me = z.object({
     since: z.iso.datetime().nullable().meta({ description: "The first execution counted; null without any" }),
     executions: count.meta({ description: "Of the record, the last 10,000 at most" }),
     wall_ms: count,
-    cpu_ms: count,
+    cpu_ms: count.meta({ description: "Of those of which it is known" }),
     output_bytes: count,
   }),
   policy: z.object({

@@ -109,9 +109,17 @@ export const Execution = z.object({
   started: z.iso.datetime().nullable(),
   ended: z.iso.datetime().nullable(),
   wall_ms: z.number().nullable(),
-  user_ms: z.number().nullable(),
+  user_ms: z.number().nullable().meta({
+    description:
+      "Processor time of everything inside; null when it is not known, as of containers of an engine on " +
+      "another machine and of what was cancelled",
+  }),
   system_ms: z.number().nullable(),
-  max_rss_bytes: z.number().nullable(),
+  max_rss_bytes: z.number().nullable().meta({
+    description:
+      "Of the process with the most memory; of a container the most that all of it held at once, page " +
+      "cache and /tmp included. Null as above, and of a command in a session's container that took no more than one before it",
+  }),
   limits: z.object({
     time: z.number(),
     memory: z.number().optional(),

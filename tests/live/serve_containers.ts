@@ -89,6 +89,28 @@ export async function serveSuite(t: Deno.TestContext, engine: RunningEngine): Pr
     assert.deepEqual([long.body.stdout.length, long.body.truncated, long.body.exit_code], [2 ** 20, true, 4]);
   });
 
+  await step("what was used is told, of each kind of run", async () => {
+    await using server = await start({ pool: 1 });
+    const work = "head -c 30000000 /dev/zero | tail -c 30000000 | wc -c; i=0; " +
+      "while [ $i -lt 200000 ]; do i=$((i+1)); done";
+    for (
+      const [kind, more] of Object.entries({
+        "made ahead": { command: work },
+        "of its own": { command: ["sh", "-c", work] },
+        "with files": { command: work, files: [{ path: "x", text: "x" }] },
+        "with its output closed before": { command: `exec >&- 2>&-; ${work}` },
+      })
+    ) {
+      const told = await v1(server, { image: IMAGE, wait: true, ...more });
+      const { user_ms, system_ms, wall_ms, max_rss_bytes } = told;
+      const shown = `${kind}: ${JSON.stringify({ user_ms, system_ms, wall_ms, max_rss_bytes })}`;
+      assert.equal(told.exit_code, 0, told.stderr);
+      // Three programs at a time; what the engine does for the container counts too.
+      assert.ok(user_ms + system_ms > 50 && user_ms + system_ms < 3 * wall_ms + 1000, shown);
+      assert.ok(max_rss_bytes > 30_000_000 && max_rss_bytes < 2 ** 30, shown);
+    }
+  });
+
   await step(
     "a configured container is ready from the start, and its surroundings are the same",
     async () => {

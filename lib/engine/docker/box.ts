@@ -11,6 +11,7 @@ import type { Result, Streams } from "../engine.ts";
 import type { DockerClient } from "./client.ts";
 import { abortedResult } from "./follow.ts";
 import { complete, end, type Started, startNew } from "./started.ts";
+import type { Used } from "./usage.ts";
 
 export interface BoxCommand {
   argv: string[];
@@ -78,6 +79,9 @@ export class Box {
   async run(command: BoxCommand, streams: Streams): Promise<Result> {
     const { signal } = streams;
     if (signal?.aborted) return abortedResult();
+    const { usage } = this.#client;
+    const { id } = this.#started;
+    const before = await usage.of(id);
     const since = performance.now();
     let cut: "timeout" | "aborted" | undefined;
     const kill = (why: "timeout" | "aborted") => {
@@ -85,16 +89,18 @@ export class Box {
       this.#clear().catch(() => this.#giveUp());
     };
     const onAbort = () => kill("aborted");
+    const over = async (code: number | null) =>
+      ended(cut ?? "exited", { since, code: cut ? null : code, used: between(before, await usage.of(id)) });
     const timer = setTimeout(() => kill("timeout"), Math.min(command.wallSeconds * 1000, LONGEST_MS));
     signal?.addEventListener("abort", onAbort, { once: true });
     try {
-      const code = await this.#execute(command, streams);
+      const result = await over(await this.#execute(command, streams));
       // What it left may take every process that the container may have.
       if (!this.#dead) await this.#clear().catch(() => this.#giveUp());
-      return ended(cut ?? "exited", { since, code: cut ? null : code });
+      return result;
     } catch (error) {
       this.#giveUp();
-      if (cut !== undefined) return ended(cut, { since, code: null });
+      if (cut !== undefined) return await over(null);
       throw error;
     } finally {
       clearTimeout(timer);
@@ -250,9 +256,31 @@ export class Box {
   }
 }
 
-function ended(reason: Result["reason"], { since, code }: { since: number; code: number | null }): Result {
-  const wallMs = Math.round(performance.now() - since);
-  return { reason, exitCode: code, signal: null, wallMs, userMs: 0, systemMs: 0, maxRssBytes: 0 };
+function ended(
+  reason: Result["reason"],
+  { since, code, used }: { since: number; code: number | null; used: Used },
+): Result {
+  return {
+    reason,
+    exitCode: code,
+    signal: null,
+    wallMs: Math.round(performance.now() - since),
+    userMs: used.userMs,
+    systemMs: used.systemMs,
+    maxRssBytes: used.peakBytes,
+  };
+}
+
+/** What one command of several used. Of memory that is known where it took more than all before it. */
+function between(before: Used, after: Used): Used {
+  const more = (name: "userMs" | "systemMs") =>
+    after[name] === null || before[name] === null ? null : Math.max(0, after[name] - before[name]);
+  const grown = after.peakBytes !== null && before.peakBytes !== null && after.peakBytes > before.peakBytes;
+  return {
+    userMs: more("userMs"),
+    systemMs: more("systemMs"),
+    peakBytes: grown ? after.peakBytes : null,
+  };
 }
 
 function text(bytes: Uint8Array): string {

@@ -15,6 +15,7 @@ import { type Engine, info, isRootless } from "../../docker/system.ts";
 import { type DaemonIdentity, daemonIdentity } from "./identity.ts";
 import { Removals, type RemovalTiming } from "./removals.ts";
 import { hardLimits, type Ulimit } from "./ulimits.ts";
+import { Usage } from "./usage.ts";
 
 export interface RunTiming {
   /** How long creating may take. */
@@ -60,6 +61,7 @@ export interface DockerClient {
   readonly facts: EngineFacts;
   readonly removals: Removals;
   readonly timing: RunTiming;
+  readonly usage: Usage;
   readonly amend?: Amend;
 }
 
@@ -85,6 +87,7 @@ export function clientOf(engine: Engine, facts: EngineFacts, options: ClientOpti
     facts,
     removals: new Removals(engine, options.timing),
     timing: { ...TIMING, ...engine.name === "podman" && PODMAN, ...options.timing },
+    usage: new Usage(engine),
     ...(options.amend && { amend: options.amend }),
   };
 }

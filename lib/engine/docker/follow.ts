@@ -7,6 +7,7 @@ import type { Controls, Result, Streams } from "../engine.ts";
 import type { DockerClient } from "./client.ts";
 import { outOfMemory } from "./memory.ts";
 import type { Started } from "./started.ts";
+import { UNKNOWN, type Used } from "./usage.ts";
 
 const SIGKILL = 9;
 /** setTimeout takes no more. */
@@ -28,7 +29,7 @@ export async function follow(
   started: Started,
   { streams, wallSeconds }: FollowOptions,
 ): Promise<Result> {
-  const { engine, timing } = client;
+  const { engine, timing, usage } = client;
   const { id, session, attached, exited, waiting } = started;
   const since = performance.now();
   let cut: "timeout" | "aborted" | undefined;
@@ -57,16 +58,14 @@ export async function follow(
     } else if (streams.stdin) feed(started, streams.stdin);
     await pumpOutput(attached, sinks(streams), { exited, silenceMs: timing.silenceMs, passing: true });
     const memory = await outOfMemory(client, id);
-    const { code } = await awaitExit(engine, id, {
-      waiting,
-      statusMs: timing.statusMs,
-      signal: session.signal,
-    });
-    if (cut !== undefined) return ended(cut, since);
+    const { statusMs } = timing;
+    const exit = awaitExit(engine, id, { waiting, statusMs, signal: session.signal });
+    const [{ code }, used] = await Promise.all([exit, usage.untilEnd(id, exit)]);
+    if (cut !== undefined) return ended(cut, { since, used });
     const reason = code !== 0 && (memory || await saysOutOfMemory(client, started)) ? "memory" : "exited";
-    return ended(reason, since, code);
+    return ended(reason, { since, used, status: code });
   } catch (error) {
-    if (cut === "aborted") return ended(cut, since);
+    if (cut === "aborted") return ended(cut, { since, used: await usage.of(id) });
     throw error;
   } finally {
     input?.stop();
@@ -94,7 +93,7 @@ function controlsOf({ engine }: DockerClient, { id, session: { signal } }: Start
 
 /** An execution that was ended before it began. */
 export function abortedResult(): Result {
-  return ended("aborted", performance.now());
+  return ended("aborted", { since: performance.now(), used: UNKNOWN });
 }
 
 function sinks({ stdout, stderr }: Streams): Pick<Streams, "stdout" | "stderr"> {
@@ -146,15 +145,18 @@ async function saysOutOfMemory({ engine, timing }: DockerClient, { id, session }
   }
 }
 
-function ended(reason: Result["reason"], since: number, status: number | null = null): Result {
+function ended(
+  reason: Result["reason"],
+  { since, used, status = null }: { since: number; used: Used; status?: number | null },
+): Result {
   const killed = reason === "memory" && status === EXIT.killed;
   return {
     reason,
     exitCode: killed ? null : status,
     signal: killed ? SIGKILL : null,
     wallMs: Math.round(performance.now() - since),
-    userMs: 0,
-    systemMs: 0,
-    maxRssBytes: 0,
+    userMs: used.userMs,
+    systemMs: used.systemMs,
+    maxRssBytes: used.peakBytes,
   };
 }

@@ -76,12 +76,9 @@ export async function startNew(
     config = await amended(client, config, session.signal);
     const { Id: id, Warnings } = await createNamed(client, config, session.signal);
     try {
-      return {
-        id,
-        session,
-        warnings: Warnings ?? [],
-        ...await connectAndStart(client, id, { config, session }),
-      };
+      const connected = await connectAndStart(client, id, { config, session });
+      client.usage.learn(id);
+      return { id, session, warnings: Warnings ?? [], ...connected };
     } catch (error) {
       session.abort(error);
       await client.removals.remove(id);

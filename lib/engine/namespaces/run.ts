@@ -197,5 +197,13 @@ function absent({ signal }: Streams, milliseconds: number): Result {
     });
   }
   const wallMs = Math.round(milliseconds);
-  return { reason: "aborted", exitCode: null, signal: null, wallMs, userMs: 0, systemMs: 0, maxRssBytes: 0 };
+  return {
+    reason: "aborted",
+    exitCode: null,
+    signal: null,
+    wallMs,
+    userMs: null,
+    systemMs: null,
+    maxRssBytes: null,
+  };
 }

@@ -115,9 +115,9 @@ const ABORTED: Result = {
   exitCode: null,
   signal: null,
   wallMs: 0,
-  userMs: 0,
-  systemMs: 0,
-  maxRssBytes: 0,
+  userMs: null,
+  systemMs: null,
+  maxRssBytes: null,
 };
 
 export class Sessions {

@@ -46,6 +46,7 @@ Deno.test("a container is run in the order without a race, with labels that tell
     assert.deepEqual(calls.slice(1, 3).sort(), ["POST /containers/ID/attach", "POST /containers/ID/wait"]);
     assert.deepEqual(calls.slice(3), [
       "POST /containers/ID/start",
+      "GET /containers/ID/json", // how it ended, and where its groups are: asked once of an engine
       "GET /containers/ID/json",
       "DELETE /containers/ID",
     ]);

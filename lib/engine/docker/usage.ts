@@ -1,0 +1,166 @@
+/**
+ * What a container used, from its control groups: engines tell it of running containers only. That takes an engine on
+ * this machine; of others, and of rootless ones that make no groups, nothing is known.
+ */
+import { inspectContainer } from "../../docker/containers.ts";
+import type { Engine } from "../../docker/system.ts";
+import { ownDirectory, parseCgroupMounts, parseOwnGroups } from "../../host/cgroups.ts";
+
+/** Null where it is not known. */
+export interface Used {
+  userMs: number | null;
+  systemMs: number | null;
+  /** The most that it held at once, page cache and file systems in memory included. */
+  peakBytes: number | null;
+}
+
+/** What is read of the machine; tests put a tree of theirs here. */
+export interface GroupFiles {
+  /** Undefined when it cannot be read. */
+  read(path: string): Promise<string | undefined>;
+}
+
+/** Where the engine puts the groups of a container: directories around its id. */
+interface Layout {
+  cpu?: Place;
+  memory?: Place;
+}
+
+interface Place {
+  version: 1 | 2;
+  before: string;
+  after: string;
+}
+
+export const UNKNOWN: Used = { userMs: null, systemMs: null, peakBytes: null };
+
+const INSPECT_MS = 2000;
+const NS_PER_MS = 1e6, US_PER_MS = 1e3;
+/** How often a container is looked at of which nothing is heard any more and which has not ended. */
+const LOOK_MS = 100;
+
+export class Usage {
+  readonly #engine: Engine;
+  readonly #files: GroupFiles;
+  /** The engine's, once it is known; null when there is none to be seen. */
+  #layout: Layout | null | undefined;
+  #learning: Promise<void> | undefined;
+
+  constructor(engine: Engine, files: GroupFiles = realFiles) {
+    this.#engine = engine;
+    this.#files = files;
+    if (engine.endpoint.kind !== "unix") this.#layout = null;
+  }
+
+  /** Looks where the groups of a running container are, once for all of them and beside everything else. */
+  learn(id: string): void {
+    if (this.#layout !== undefined) return;
+    // Nobody waits for it. What goes wrong there goes wrong for the next as well, or is not this one's to tell.
+    this.#learning ??= this.#look(id).catch(() => {}).finally(() => this.#learning = undefined);
+  }
+
+  get learning(): boolean {
+    return this.#learning !== undefined;
+  }
+
+  /** What it used until now. Never throws: groups go with their containers, at any moment. */
+  async of(id: string): Promise<Used> {
+    const { cpu, memory } = this.#layout ?? {};
+    const [times, peakBytes] = await Promise.all([
+      cpu && this.#times(cpu, id),
+      memory && this.#peak(memory, id),
+    ]);
+    return { ...UNKNOWN, ...times, peakBytes: peakBytes ?? null };
+  }
+
+  /** What it used in all, of a container whose output has ended: its groups may go before its end is told. */
+  async untilEnd(id: string, ended: Promise<unknown>): Promise<Used> {
+    let last = await this.of(id);
+    if (last.userMs === null && last.peakBytes === null) return last;
+    const over = ended.then(() => true, () => true);
+    for (let done = false; !done;) {
+      let timer: number | undefined;
+      const pause = new Promise<boolean>((resolve) => timer = setTimeout(() => resolve(false), LOOK_MS));
+      done = await Promise.race([over, pause]);
+      clearTimeout(timer);
+      const now = await this.of(id);
+      if (now.userMs !== null || now.peakBytes !== null) last = now;
+    }
+    return last;
+  }
+
+  async #look(id: string): Promise<void> {
+    const signal = AbortSignal.timeout(INSPECT_MS);
+    const { State: { Pid: pid } } = await inspectContainer(this.#engine, id, { signal });
+    // It has ended: another one will tell.
+    if (!(pid > 0)) return;
+    const [own, mounts] = await Promise.all([
+      this.#files.read(`/proc/${pid}/cgroup`),
+      this.#files.read("/proc/self/mountinfo"),
+    ]);
+    if (own === undefined) return;
+    this.#layout = layoutOf(id, { own, mounts: mounts ?? "" });
+  }
+
+  async #times({ version, ...place }: Place, id: string): Promise<Omit<Used, "peakBytes"> | undefined> {
+    const directory = directoryOf(place, id);
+    if (version === 2) {
+      const text = await this.#files.read(`${directory}/cpu.stat`);
+      const number = (name: string) => Number(new RegExp(`^${name}_usec (\\d+)$`, "m").exec(text ?? "")?.[1]);
+      return times(number("user") / US_PER_MS, number("system") / US_PER_MS);
+    }
+    const [all, user, system] = await Promise.all(
+      ["usage", "usage_user", "usage_sys"].map(async (name) =>
+        Number(await this.#files.read(`${directory}/cpuacct.${name}`) || NaN) / NS_PER_MS
+      ),
+    ) as [number, number, number];
+    // The parts are sampled, the whole is measured: it is shared out as for getrusage(2).
+    return user + system > 0
+      ? times(all * user / (user + system), all * system / (user + system))
+      : times(all, 0);
+  }
+
+  async #peak({ version, ...place }: Place, id: string): Promise<number | undefined> {
+    const name = version === 2 ? "memory.peak" : "memory.max_usage_in_bytes";
+    const bytes = Number(await this.#files.read(`${directoryOf(place, id)}/${name}`) || NaN);
+    return Number.isFinite(bytes) ? bytes : undefined;
+  }
+}
+
+function times(userMs: number, systemMs: number): Omit<Used, "peakBytes"> | undefined {
+  if (!Number.isFinite(userMs) || !Number.isFinite(systemMs)) return undefined;
+  return { userMs: Math.round(userMs), systemMs: Math.round(systemMs) };
+}
+
+/** From proc_pid_cgroup(5) of a process in the container; null when its groups are not its own, or not in sight. */
+function layoutOf(id: string, { own, mounts }: { own: string; mounts: string }): Layout | null {
+  const groups = parseOwnGroups(own);
+  const hierarchies = parseCgroupMounts(mounts);
+  const place = (controller: string): Place | undefined => {
+    const v1 = hierarchies.find(({ version, names }) => version === 1 && names.includes(controller));
+    const hierarchy = v1 ?? hierarchies.find(({ version }) => version === 2);
+    const directory = hierarchy && ownDirectory(hierarchy, groups.get(v1 ? controller : ""));
+    // What runtimes make below the container's group counts there too.
+    const [before, rest] = directory?.split(id) ?? [];
+    if (!hierarchy || before === undefined || rest === undefined) return undefined;
+    return { version: hierarchy.version, before, after: rest.replace(/\/.*/, "") };
+  };
+  const [cpu, memory] = [place("cpuacct"), place("memory")];
+  return cpu || memory ? { ...(cpu && { cpu }), ...(memory && { memory }) } : null;
+}
+
+function directoryOf({ before, after }: Omit<Place, "version">, id: string): string {
+  return before + id + after;
+}
+
+const realFiles: GroupFiles = {
+  async read(path) {
+    try {
+      return await Deno.readTextFile(path);
+    } catch (error) {
+      // Not there, not for us, or (ENODEV) gone between opening and reading.
+      if (error instanceof Error) return undefined;
+      throw error;
+    }
+  },
+};
