@@ -32,6 +32,7 @@ export async function follow(
   const { engine, timing, usage } = client;
   const { id, session, attached, exited, waiting } = started;
   const since = performance.now();
+  const watch = usage.watch(id);
   let cut: "timeout" | "aborted" | undefined;
   const onAbort = () => {
     cut = "aborted";
@@ -58,18 +59,23 @@ export async function follow(
     } else if (streams.stdin) feed(started, streams.stdin);
     await pumpOutput(attached, sinks(streams), { exited, silenceMs: timing.silenceMs, passing: true });
     const memory = await outOfMemory(client, id);
-    const { statusMs } = timing;
-    const exit = awaitExit(engine, id, { waiting, statusMs, signal: session.signal });
-    const [{ code }, used] = await Promise.all([exit, usage.untilEnd(id, exit)]);
+    await watch.look();
+    const { code } = await awaitExit(engine, id, {
+      waiting,
+      statusMs: timing.statusMs,
+      signal: session.signal,
+    });
+    const used = await watch.end();
     if (cut !== undefined) return ended(cut, { since, used });
     const reason = code !== 0 && (memory || await saysOutOfMemory(client, started)) ? "memory" : "exited";
     return ended(reason, { since, used, status: code });
   } catch (error) {
-    if (cut === "aborted") return ended(cut, { since, used: await usage.of(id) });
+    if (cut === "aborted") return ended(cut, { since, used: await watch.end() });
     throw error;
   } finally {
     input?.stop();
     clearTimeout(timer);
+    watch.end();
     streams.signal?.removeEventListener("abort", onAbort);
   }
 }

@@ -36,8 +36,8 @@ export const UNKNOWN: Used = { userMs: null, systemMs: null, peakBytes: null };
 
 const INSPECT_MS = 2000;
 const NS_PER_MS = 1e6, US_PER_MS = 1e3;
-/** How often a container is looked at of which nothing is heard any more and which has not ended. */
-const LOOK_MS = 100;
+/** Pauses between two looks at a running container grow from the first to the second. */
+const FIRST_LOOK_MS = 5, LONGEST_PAUSE_MS = 200;
 
 export class Usage {
   readonly #engine: Engine;
@@ -73,20 +73,9 @@ export class Usage {
     return { ...UNKNOWN, ...times, peakBytes: peakBytes ?? null };
   }
 
-  /** What it used in all, of a container whose output has ended: its groups may go before its end is told. */
-  async untilEnd(id: string, ended: Promise<unknown>): Promise<Used> {
-    let last = await this.of(id);
-    if (last.userMs === null && last.peakBytes === null) return last;
-    const over = ended.then(() => true, () => true);
-    for (let done = false; !done;) {
-      let timer: number | undefined;
-      const pause = new Promise<boolean>((resolve) => timer = setTimeout(() => resolve(false), LOOK_MS));
-      done = await Promise.race([over, pause]);
-      clearTimeout(timer);
-      const now = await this.of(id);
-      if (now.userMs !== null || now.peakBytes !== null) last = now;
-    }
-    return last;
+  /** Looks at a running container now and then, for its groups may have gone when its end is told. */
+  watch(id: string): Watch {
+    return new Watch(() => this.of(id));
   }
 
   async #look(id: string): Promise<void> {
@@ -114,6 +103,7 @@ export class Usage {
         Number(await this.#files.read(`${directory}/cpuacct.${name}`) || NaN) / NS_PER_MS
       ),
     ) as [number, number, number];
+    if (Number.isNaN(user + system)) return undefined;
     // The parts are sampled, the whole is measured: it is shared out as for getrusage(2).
     return user + system > 0
       ? times(all * user / (user + system), all * system / (user + system))
@@ -124,6 +114,43 @@ export class Usage {
     const name = version === 2 ? "memory.peak" : "memory.max_usage_in_bytes";
     const bytes = Number(await this.#files.read(`${directoryOf(place, id)}/${name}`) || NaN);
     return Number.isFinite(bytes) ? bytes : undefined;
+  }
+}
+
+/** Whoever has one must {@link end} it. */
+export class Watch {
+  readonly #ask: () => Promise<Used>;
+  #last: Used = UNKNOWN;
+  #pause = FIRST_LOOK_MS;
+  #timer: number | undefined;
+  #over = false;
+
+  constructor(ask: () => Promise<Used>) {
+    this.#ask = ask;
+    this.#later();
+  }
+
+  async look(): Promise<void> {
+    const { userMs, systemMs, peakBytes } = await this.#ask();
+    // Groups may go one after the other.
+    if (userMs !== null) this.#last = { ...this.#last, userMs, systemMs };
+    if (peakBytes !== null) this.#last = { ...this.#last, peakBytes };
+  }
+
+  /** What was used when it could last be seen: at the end, or at most a fifth of a second before. */
+  async end(): Promise<Used> {
+    this.#over = true;
+    clearTimeout(this.#timer);
+    await this.look();
+    return this.#last;
+  }
+
+  #later(): void {
+    this.#timer = setTimeout(async () => {
+      await this.look();
+      if (!this.#over) this.#later();
+    }, this.#pause);
+    this.#pause = Math.min(this.#pause * 1.5, LONGEST_PAUSE_MS);
   }
 }
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { UNKNOWN, Usage } from "../../../lib/engine/docker/usage.ts";
+import { UNKNOWN, Usage, Watch } from "../../../lib/engine/docker/usage.ts";
 import { FakeEngine } from "../../helpers/fake-engine.ts";
 
 const ID = "ab".repeat(32), OTHER = "cd".repeat(32);
@@ -69,14 +69,23 @@ Deno.test("one that has ended when it is looked at leaves it to the next", async
   while (usage.learning) await new Promise((resolve) => setTimeout(resolve, 1));
 });
 
-Deno.test("groups that go before the end is told leave what was read last", async () => {
+Deno.test("groups that go before the end is told leave what was seen last", async () => {
   const stat = `/sys/fs/cgroup/machine.slice/libpod-${ID}.scope/cpu.stat`;
   const { usage, files } = await learned({ ...V2, [stat]: "user_usec 1000\nsystem_usec 0\n" });
-  const over = Promise.withResolvers<void>();
-  const told = usage.untilEnd(ID, over.promise);
+  const watch = usage.watch(ID);
   files[stat] = "user_usec 250000\nsystem_usec 0\n";
-  await new Promise((resolve) => setTimeout(resolve, 250));
+  await watch.look();
   delete files[stat];
-  over.resolve();
-  assert.deepEqual(await told, { userMs: 250, systemMs: 0, peakBytes: null });
+  assert.deepEqual(await watch.end(), { userMs: 250, systemMs: 0, peakBytes: null });
+});
+
+Deno.test("a running container is looked at without being asked for", async () => {
+  const seen = Promise.withResolvers<void>();
+  let looks = 0;
+  const watch = new Watch(() => {
+    if (++looks === 3) seen.resolve();
+    return Promise.resolve({ userMs: looks, systemMs: 0, peakBytes: null });
+  });
+  await seen.promise;
+  assert.equal((await watch.end()).userMs, looks);
 });
