@@ -7,6 +7,7 @@ import type { Service } from "./service.ts";
 
 /** @throws Problem with Retry-After */
 export function admit(service: Service, tenant: Tenant, what: Omit<Admitted, "tenant">): Execution {
+  service.outgoing.check(tenant.name);
   try {
     return service.executor.submit(tenant, what);
   } catch (error) {

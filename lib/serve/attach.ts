@@ -15,7 +15,7 @@ import { Violation } from "./front/frames.ts";
 import { asksForWebSocket, type Socket, Upgrade } from "./front/websocket.ts";
 import { ID } from "./ids.ts";
 import type { Interaction } from "./interaction.ts";
-import { find, type Known } from "./past.ts";
+import { find, held, type Known } from "./past.ts";
 import { Problem } from "./problem.ts";
 import { Bucket } from "./rate.ts";
 import type { Call, Route } from "./route.ts";
@@ -38,13 +38,14 @@ export const attachRoute: Route = {
   params: { id: z.string().regex(ID) },
   query: AttachQuery,
   answers: { 101: { description: "What is said then is described in docs/serve-http.md" } },
-  problems: ["bad-request", "not-found", "conflict", "upgrade-required"],
+  problems: ["bad-request", "not-found", "conflict", "upgrade-required", "tenant-busy", "capacity"],
   answer: attach,
 };
 
 function attach(call: Call, tenant: Tenant): Response {
   const { request, service, params: { id = "" } } = call;
   const { after, write } = check(AttachQuery, Object.fromEntries(call.query));
+  service.outgoing.check(tenant.name);
   const known = ID.test(id) ? find(service, id, tenant.name) : undefined;
   if (!known) throw new Problem("not-found", { detail: "There is no such execution" });
   const protocol = agreed(request);
@@ -52,6 +53,7 @@ function attach(call: Call, tenant: Tenant): Response {
   const interaction = live?.interaction;
   if (write === "no" || !live) {
     return new Upgrade(async (socket) => {
+      using _held = held(known, service.outgoing);
       await Promise.race([tell(known, socket, after), hear(socket)]);
     }, protocol);
   }
@@ -70,6 +72,7 @@ function attach(call: Call, tenant: Tenant): Response {
   request.signal.addEventListener("abort", gone, { once: true });
   return new Upgrade(async (opened) => {
     socket = opened;
+    using _held = held(known, service.outgoing);
     try {
       if (!await socket.send(inputMessage(interaction))) return;
       await Promise.race([

@@ -14,12 +14,18 @@ export interface EventsOptions {
   encoding: Encoding;
   /** The client went away. */
   gone?: () => void;
+  /** Disposed of with the stream. */
+  held?: Disposable | undefined;
 }
 
-export function eventStream(known: Known, { after, encoding, gone }: EventsOptions): Response {
+export function eventStream(known: Known, { after, encoding, gone, held }: EventsOptions): Response {
   const encoder = new TextEncoder();
   let at = after;
   let over = false;
+  const done = () => {
+    over = true;
+    held?.[Symbol.dispose]();
+  };
   const stream = new ReadableStream<Uint8Array>({
     start: (controller) => controller.enqueue(encoder.encode("retry: 1000\n\n")),
     // Asked only when the last piece has been taken.
@@ -36,9 +42,10 @@ export function eventStream(known: Known, { after, encoding, gone }: EventsOptio
         if (!await within(KEEP_ALIVE_MS, more)) return controller.enqueue(encoder.encode(":\n\n"));
       }
       if (!over) controller.close();
+      done();
     },
     cancel() {
-      over = true;
+      done();
       gone?.();
     },
   }, { highWaterMark: 1 });

@@ -1,5 +1,6 @@
 /** What is known of an execution, whether it still runs or is in the record alone. */
 import type { Execution } from "./execution.ts";
+import type { Outgoing, Release } from "./outgoing.ts";
 import type { Event, StreamName } from "./output.ts";
 import type { Service } from "./service.ts";
 import type { Recorded } from "./store.ts";
@@ -12,6 +13,8 @@ export interface Known {
   pieces(stream: StreamName): Uint8Array[];
   /** What lies after a position, at most `most` bytes of it; nothing when all is told. */
   read(after: number, most: number): Event[];
+  /** Bytes of it that are kept in memory for whoever has this. */
+  kept(): number;
   /** Resolves when there may be more; undefined when there will be no more. */
   more(): Promise<void> | undefined;
 }
@@ -31,6 +34,7 @@ export function knownLive(live: Execution): Known {
       return live.record();
     },
     live,
+    kept: () => output.end,
     pieces: (stream) => output.pieces(stream),
     read: (after, most) => output.read(after, most),
     more: () => output.closed ? undefined : output.changed(),
@@ -49,6 +53,7 @@ function knownPast(row: Recorded, store: Service["store"]): Known {
   }
   return {
     row,
+    kept: () => events.at(-1)!.id,
     pieces: (stream) => events.flatMap((event) => event.type === stream ? [event.bytes] : []),
     read: (after) => {
       const next = events.find(({ id }) => id > after);
@@ -58,6 +63,23 @@ function knownPast(row: Recorded, store: Service["store"]): Known {
       return [{ ...next, bytes: next.bytes.subarray(Math.max(0, after - start)) }];
     },
     more: () => undefined,
+  };
+}
+
+/** What is in memory for a client when the execution has ended, until it has taken all. */
+export function held(known: Known, outgoing: Outgoing): Disposable {
+  let over = false;
+  let release: Release | undefined;
+  const ended = () => {
+    if (!over) release = outgoing.hold(known.row.tenant, known.kept());
+  };
+  if (known.live) known.live.ended.then(ended);
+  else ended();
+  return {
+    [Symbol.dispose]() {
+      over = true;
+      release?.();
+    },
   };
 }
 

@@ -75,26 +75,16 @@ export function* jsonParts(value: object): Generator<string> {
 
 const encoder = new TextEncoder();
 
-export function jsonResponse(value: object, headers: Record<string, string> = {}): Response {
-  const printed = Object.values(value).reduce(
-    (sum, each) => sum + (each instanceof Printed ? each.length : 0),
-    0,
-  );
-  if (printed <= PIECE_BYTES) return Response.json(value, { headers });
-  const parts = jsonParts(value);
-  const stream = new ReadableStream<Uint8Array>({
-    pull: (controller) => pullFrom(parts, controller),
-  }, { highWaterMark: 1 });
-  return new Response(stream, { headers: { ...headers, "content-type": "application/json" } });
-}
-
-/** Gives a stream the next part, or its end. */
+/** Gives a stream the next part, or its end; says whether there was one. */
 export function pullFrom(
   parts: Iterator<string>,
   controller: ReadableStreamDefaultController<Uint8Array>,
-): void {
+): boolean {
   for (let next = parts.next(); !next.done; next = parts.next()) {
-    if (next.value !== "") return controller.enqueue(encoder.encode(next.value));
+    if (next.value === "") continue;
+    controller.enqueue(encoder.encode(next.value));
+    return true;
   }
   controller.close();
+  return false;
 }

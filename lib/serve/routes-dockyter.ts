@@ -59,7 +59,13 @@ async function execute(call: Call, tenant: Tenant): Promise<Response> {
   const gone = () => service.executor.cancel(execution, "client");
   request.signal.addEventListener("abort", gone, { once: true });
   if (request.signal.aborted) gone();
-  return await whenItEnds(execution.ended, () => tell(execution), { gone });
+  const { outgoing } = service;
+  return await whenItEnds(execution.ended, () => tell(execution), {
+    gone,
+    outgoing,
+    tenant: tenant.name,
+    request,
+  });
 }
 
 function tell(execution: Execution): Answer {

@@ -29,8 +29,11 @@ export const fileRoutes: Route[] = [
     id: "listFiles",
     summary: "The tenant's stored files, newest first",
     answers: { 200: { description: "All of them", schema: FileList } },
-    problems: [],
-    answer: ({ service }, { name }) => Response.json({ files: service.files.list(name).map(told) }),
+    problems: ["tenant-busy", "capacity"],
+    answer({ service: { files, outgoing }, request }, { name: tenant }) {
+      outgoing.check(tenant);
+      return outgoing.json({ files: files.list(tenant).map(told) }, { tenant, request });
+    },
   },
   {
     method: "GET",

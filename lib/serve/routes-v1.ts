@@ -10,8 +10,8 @@ import { allTold, eventStream, within } from "./events.ts";
 import type { Execution as Running, Job } from "./execution.ts";
 import { ID } from "./ids.ts";
 import { withWork } from "./files/asked.ts";
-import { find, type Known, knownLive } from "./past.ts";
-import { type Encoding, jsonResponse, Printed } from "./printed.ts";
+import { find, held, type Known, knownLive } from "./past.ts";
+import { type Encoding, Printed } from "./printed.ts";
 import { Problem } from "./problem.ts";
 import type { Call, Described, Route } from "./route.ts";
 import {
@@ -38,6 +38,8 @@ const EVENTS: Described = {
   type: "text/event-stream",
   schema: ExecutionEvent,
 };
+/** What was asked for, of all executions of a page together: with much of it a page has fewer. */
+const MOST_PAGE_BYTES = 2 * 2 ** 20;
 const ID_PARAM = { id: z.string().regex(ID) };
 
 export const v1Routes: Route[] = [
@@ -71,7 +73,7 @@ export const v1Routes: Route[] = [
     summary: "The tenant's executions, newest first",
     query: ListQuery,
     answers: { 200: { description: "A page of them", schema: ExecutionPage } },
-    problems: [],
+    problems: ["tenant-busy", "capacity"],
     answer: list,
   },
   {
@@ -82,7 +84,7 @@ export const v1Routes: Route[] = [
     params: ID_PARAM,
     query: GetQuery,
     answers: { 200: { description: "As it is now", schema: ExecutionWithOutput } },
-    problems: ["not-found"],
+    problems: ["not-found", "tenant-busy", "capacity"],
     answer: get,
   },
   {
@@ -109,7 +111,7 @@ export const v1Routes: Route[] = [
       200: EVENTS,
       204: { description: "It has ended, and all of it was told before Last-Event-ID" },
     },
-    problems: ["not-found"],
+    problems: ["not-found", "tenant-busy", "capacity"],
     answer: events,
   },
   attachRoute,
@@ -195,40 +197,56 @@ async function answer(
   { wait, encoding, tied, fresh = false }: AnswerOptions,
 ): Promise<Response> {
   const { request, service } = call;
+  const { outgoing } = service;
+  const { tenant } = known.row;
   const gone = () => tied && service.executor.cancel(tied, "client");
   const headers = { location: `/v1/executions/${known.row.id}` };
   if (/^text\/event-stream\b/.test(request.headers.get("accept") ?? "")) {
-    const response = eventStream(known, { after: 0, encoding, gone });
+    const response = eventStream(known, { after: 0, encoding, gone, held: heldFor(call, known) });
     response.headers.set("location", headers.location);
     return response;
   }
   if (wait && known.live) {
     request.signal.addEventListener("abort", gone, { once: true });
     if (request.signal.aborted) gone();
-    return await whenItEnds(known.live.ended, () => full(known, encoding, service), { gone, headers });
+    return await whenItEnds(known.live.ended, () => full(known, encoding, service), {
+      gone,
+      headers,
+      outgoing,
+      tenant,
+      request,
+    });
   }
-  if (fresh) return Response.json(told(known.row), { status: 202, headers });
-  return jsonResponse(full(known, encoding, service), headers);
+  if (fresh) return outgoing.json(told(known.row), { status: 202, headers, tenant, request });
+  outgoing.check(tenant);
+  return outgoing.json(full(known, encoding, service), { headers, tenant, request });
 }
 
 async function get(call: Call, tenant: Tenant): Promise<Response> {
   const { encoding, wait } = check(GetQuery, Object.fromEntries(call.query));
+  const { service, request } = call;
+  service.outgoing.check(tenant.name);
   const known = needed(call, tenant);
   if (known.live && wait > 0) {
     await within(wait * 1000, Promise.race([known.live.ended, aborted(call.request)]));
   }
   // Nobody is told of an end that is not in the record yet.
   if (known.live?.over) await known.live.ended;
-  return jsonResponse(full(known, encoding, call.service));
+  return service.outgoing.json(full(known, encoding, service), { tenant: tenant.name, request });
 }
 
-function list({ service, query }: Call, tenant: Tenant): Response {
+function list({ service, query, request }: Call, tenant: Tenant): Response {
   const { limit, before, state } = check(ListQuery, Object.fromEntries(query));
-  // One more than asked for tells whether there is a next page.
-  const rows = service.store.list(tenant.name, { before, state, most: limit + 1 });
-  const page = rows.slice(0, limit).map((row) => service.executor.get(row.id, tenant.name)?.record() ?? row);
-  const next = rows.length > limit ? page.at(-1)!.id : null;
-  return Response.json({ executions: page.map(told), next });
+  service.outgoing.check(tenant.name);
+  const { rows, more } = service.store.list(tenant.name, {
+    before,
+    state,
+    most: limit,
+    bytes: MOST_PAGE_BYTES,
+  });
+  const page = rows.map((row) => service.executor.get(row.id, tenant.name)?.record() ?? row);
+  const next = more ? page.at(-1)!.id : null;
+  return service.outgoing.json({ executions: page.map(told), next }, { tenant: tenant.name, request });
 }
 
 async function cancel(call: Call, tenant: Tenant): Promise<Response> {
@@ -237,17 +255,18 @@ async function cancel(call: Call, tenant: Tenant): Promise<Response> {
     call.service.executor.cancel(known.live, "asked");
     await known.live.ended;
   }
-  return Response.json(told(known.row));
+  return call.service.outgoing.json(told(known.row), { tenant: tenant.name, request: call.request });
 }
 
 function events(call: Call, tenant: Tenant): Response {
   const { encoding, after } = check(EventsQuery, Object.fromEntries(call.query));
   const header = call.request.headers.get("last-event-id");
   const last = header === null ? after ?? 0 : Number(check(LastEventId, header));
+  call.service.outgoing.check(tenant.name);
   const known = needed(call, tenant);
   // 204 tells an EventSource not to come back.
   if (last > 0 && allTold(known, last)) return new Response(null, { status: 204 });
-  return eventStream(known, { after: last, encoding });
+  return eventStream(known, { after: last, encoding, held: heldFor(call, known) });
 }
 
 /** @throws Problem */
@@ -256,6 +275,11 @@ function needed({ service, params }: Call, tenant: Tenant): Known {
   const known = ID.test(id) ? find(service, id, tenant.name) : undefined;
   if (!known) throw new Problem("not-found", { detail: "There is no such execution" });
   return known;
+}
+
+/** Of a HEAD there is no stream. */
+function heldFor({ service: { outgoing }, request }: Call, known: Known): Disposable | undefined {
+  return request.method === "HEAD" ? undefined : held(known, outgoing);
 }
 
 function full(known: Known, encoding: Encoding, { files }: Call["service"]) {

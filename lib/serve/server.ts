@@ -15,6 +15,7 @@ import { type Front, openFront } from "./front/front.ts";
 import type { Handler } from "./front/handler.ts";
 import type { Log } from "./log.ts";
 import { Metrics } from "./metrics.ts";
+import { Outgoing } from "./outgoing.ts";
 import { performWith } from "./perform.ts";
 import { judge } from "./policy/judge.ts";
 import { checkAgainstHost } from "./policy/start.ts";
@@ -134,6 +135,7 @@ export class Daemon {
       store,
       files,
       sessions: this.#sessions,
+      outgoing: new Outgoing(),
       metrics,
       log,
       judge: (asked) => judge(asked, engines.facts),

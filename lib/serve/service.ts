@@ -4,6 +4,7 @@ import type { Executor } from "./executor.ts";
 import type { FileStore } from "./files/store.ts";
 import type { Log } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
+import type { Outgoing } from "./outgoing.ts";
 import type { Verdict } from "./policy/verdict.ts";
 import type { Sessions } from "./sessions/sessions.ts";
 import type { Store } from "./store.ts";
@@ -22,6 +23,7 @@ export interface Service {
   readonly store: Store;
   readonly files: FileStore;
   readonly sessions: Sessions;
+  readonly outgoing: Outgoing;
   readonly metrics: Metrics;
   readonly log: Log;
   judge(asked: { tenant: Tenant; args: string; cmd: string }): Verdict;

@@ -59,6 +59,14 @@ export interface KeptPiece {
   bytes: Uint8Array;
 }
 
+export interface ListOptions {
+  before?: string | undefined;
+  state?: string | undefined;
+  most: number;
+  /** Of what was asked for (args and command) together; one has any number. */
+  bytes?: number;
+}
+
 interface Write {
   statement: StatementSync;
   values: SQLInputValue[];
@@ -140,14 +148,22 @@ export class Store {
     return this.#row("SELECT * FROM executions WHERE key = ? AND tenant = ?", key, tenant);
   }
 
-  /** Newest first, those before an id. */
-  list(
-    tenant: string,
-    { before = "~", state, most }: { before?: string | undefined; state?: string | undefined; most: number },
-  ): Recorded[] {
-    const sql =
-      "SELECT * FROM executions WHERE tenant = ? AND id < ? AND state LIKE ? ORDER BY id DESC LIMIT ?";
-    return this.#prepared(sql).all(tenant, before, state ?? "%", most) as unknown as Recorded[];
+  /** Newest first, those before an id; `more` says whether there are further ones. */
+  list(tenant: string, { before = "~", state, most, bytes = Infinity }: ListOptions): {
+    rows: Recorded[];
+    more: boolean;
+  } {
+    const where = "FROM executions WHERE tenant = ? AND id < ? AND state LIKE ? ORDER BY id DESC LIMIT ?";
+    const which = [tenant, before, state ?? "%"];
+    // One more than asked for tells whether there is a next page.
+    const sizes = this.#prepared(`SELECT length(args) + length(command) AS size ${where}`)
+      .all(...which, most + 1) as { size: number }[];
+    let count = 0, size = 0;
+    while (count < Math.min(sizes.length, most) && (size += sizes[count]!.size) <= bytes) count++;
+    // One that has more than all may have is a page of its own.
+    count = Math.max(count, Math.min(1, sizes.length));
+    const rows = this.#prepared(`SELECT * ${where}`).all(...which, count) as unknown as Recorded[];
+    return { rows, more: sizes.length > count };
   }
 
   /** Of a tenant's last executions, `most` at most; `since` is when the first of them was created. */

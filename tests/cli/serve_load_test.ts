@@ -1,7 +1,17 @@
 /** More than the server can take: queues, rates, turns, and clients that read slowly or not at all. */
 import assert from "node:assert/strict";
 import { test, userns } from "../helpers/need.ts";
-import { hashed, mark, memoryMib, type Serving, serving, sleeping, until } from "../helpers/serving.ts";
+import { Raw } from "../helpers/raw_http.ts";
+import {
+  hashed,
+  mark,
+  memoryMib,
+  type Serving,
+  serving,
+  sleeping,
+  TOKEN,
+  until,
+} from "../helpers/serving.ts";
 
 const options = { needs: [userns] };
 
@@ -114,6 +124,47 @@ test("clients that vanish leave nothing running and nothing unaccounted for", op
   const list = await server.request("/v1/executions?limit=500");
   const states = (await list.json()).executions.map(({ state }: { state: string }) => state);
   assert.deepEqual(new Set(states), new Set(["cancelled"]));
+});
+
+test("answers that nobody takes do not fill the memory, nor do pages of long commands", options, async () => {
+  await using server = await serving();
+  const run = (json: object) =>
+    server.request("/v1/executions", { method: "POST", json: { wait: true, ...json } });
+  const { id } = await (await run({ command: "head -c 1048576 /dev/zero" })).json();
+  // Six megabytes each, for in JSON a NUL has six characters.
+  const ask =
+    `GET /v1/executions/${id} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${TOKEN}\r\n\r\n`;
+  const slow = await Promise.all(Array.from({ length: 200 }, () => Raw.open(server.port, ask)));
+  const refused: number[] = [];
+  for (const raw of slow) {
+    if (await raw.more() && raw.held.startsWith("HTTP/1.1 429 ")) refused.push(raw.held.length);
+  }
+  assert.ok(refused.length > 100, `${refused.length} were refused`);
+  const busy = await server.request(`/v1/executions/${id}`);
+  assert.deepEqual([busy.status, (await busy.json()).type], [429, "urn:cordon:problem:tenant-busy"]);
+  for (const raw of slow) raw.close();
+  await until(async () => {
+    const again = await server.request(`/v1/executions/${id}`);
+    await again.body?.cancel();
+    return again.status === 200;
+  });
+  const word = "x".repeat(100_000);
+  for (let n = 0; n < 12; n++) {
+    const long = await run({ command: ["true", ...Array(30).fill(word)] });
+    await long.body?.cancel();
+  }
+  const ids: string[] = [];
+  for (let next: string | null = "~"; next !== null;) {
+    const before: string = next === "~" ? "" : `&before=${next}`;
+    const text = await (await server.request(`/v1/executions?limit=500${before}`)).text();
+    assert.ok(text.length < 5_000_000, `a page of ${text.length}`);
+    const page = JSON.parse(text);
+    ids.push(...page.executions.map(({ id }: { id: string }) => id));
+    next = page.next;
+  }
+  assert.equal(new Set(ids).size, 13);
+  const peak = memoryMib(server.pid, "VmHWM");
+  assert.ok(peak < 600, `${peak} MiB were resident`);
 });
 
 // 120 MB, its executable's mapped pages included.

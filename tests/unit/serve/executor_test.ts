@@ -6,6 +6,7 @@ import type { Rate, Tenant } from "../../../lib/serve/config/types.ts";
 import type { Execution, Job } from "../../../lib/serve/execution.ts";
 import { Busy, Executor } from "../../../lib/serve/executor.ts";
 import { Metrics } from "../../../lib/serve/metrics.ts";
+import { Printed } from "../../../lib/serve/printed.ts";
 import { Store } from "../../../lib/serve/store.ts";
 
 const EXITED: Result = {
@@ -150,7 +151,8 @@ Deno.test("a failure of the engine is the execution's end, and gives its place t
   await settle();
   assert.deepEqual([first.failure, second.state], ["The engine is away: It was stopped", "running"]);
   assert.equal(store.get(first.id, "t")?.reason, "cordon");
-  assert.equal(first.output.text("stderr"), "cordon: The engine is away: It was stopped\n");
+  const stderr = new Printed(first.output.pieces("stderr"), { encoding: "text" });
+  assert.equal(stderr.toJSON(), "cordon: The engine is away: It was stopped\n");
   running[1]!.fail(new TypeError("of which nobody outside is to know"));
   await second.ended;
   assert.equal(second.failure, "the server failed");

@@ -87,7 +87,7 @@ Deno.test("for the server's own words there is always room", () => {
   const output = new Output(2);
   output.write("stderr", bytes("abcdef"));
   output.remark("cordon: no\n");
-  assert.deepEqual([output.text("stderr"), output.truncated], ["abcordon: no\n", true]);
+  assert.deepEqual([text(output, "stderr"), output.truncated], ["abcordon: no\n", true]);
 });
 
 Deno.test("the cut is made between characters", () => {

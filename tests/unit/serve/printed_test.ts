@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { jsonParts, jsonResponse, Printed } from "../../../lib/serve/printed.ts";
+import { Outgoing } from "../../../lib/serve/outgoing.ts";
+import { jsonParts, Printed } from "../../../lib/serve/printed.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 
@@ -38,7 +39,11 @@ Deno.test("what is no UTF-8 becomes U+FFFD, also at the end", () => {
 Deno.test("a response is the same whether it comes at once or in parts", async () => {
   for (const count of [1, 100_000]) {
     const printed = new Printed(pieces(bytes("é".repeat(count)), 4097), { encoding: "text" });
-    const response = jsonResponse({ stdout: printed, exit_code: 0 }, { "x-more": "1" });
+    const response = new Outgoing().json({ stdout: printed, exit_code: 0 }, {
+      tenant: "t",
+      request: new Request("http://localhost/"),
+      headers: { "x-more": "1" },
+    });
     assert.equal(response.headers.get("content-type"), "application/json");
     assert.equal(response.headers.get("x-more"), "1");
     assert.deepEqual(await response.json(), { stdout: "é".repeat(count), exit_code: 0 });

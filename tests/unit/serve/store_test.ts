@@ -43,7 +43,7 @@ Deno.test("what was left unfinished is lost once, and what ended stays as it was
   const second = new Store(path);
   assert.deepEqual(second.loseUnfinished(9).sort(), ["a", "b"]);
   assert.deepEqual(second.loseUnfinished(9), []);
-  assert.deepEqual(second.list("t", { most: 10 }).map(({ id, state, ended }) => [id, state, ended]), [
+  assert.deepEqual(second.list("t", { most: 10 }).rows.map(({ id, state, ended }) => [id, state, ended]), [
     ["c", "finished", 4],
     ["b", "lost", 9],
     ["a", "lost", 9],
@@ -66,11 +66,22 @@ Deno.test("a page begins before an id, and tenants do not see each other", async
       row(id, { tenant: id === "c" ? "other" : "t", state: id === "d" ? "finished" : "queued" }),
     );
   }
-  const ids = (options: Parameters<Store["list"]>[1]) => store.list("t", options).map(({ id }) => id);
+  const ids = (options: Parameters<Store["list"]>[1]) => store.list("t", options).rows.map(({ id }) => id);
   assert.deepEqual(ids({ most: 2 }), ["d", "b"]);
   assert.deepEqual(ids({ most: 2, before: "b" }), ["a"]);
   assert.deepEqual(ids({ most: 9, state: "finished" }), ["d"]);
   assert.equal(store.get("c", "t"), undefined);
+  await store.insert(row("e", { command: "x".repeat(100) }));
+  const page = (options: Parameters<Store["list"]>[1]) => {
+    const { rows, more } = store.list("t", options);
+    return [rows.map(({ id }) => id).join(""), more];
+  };
+  assert.deepEqual(page({ most: 9, bytes: 200 }), ["edba", false]);
+  assert.deepEqual(page({ most: 9, bytes: 10 }), ["e", true]);
+  assert.deepEqual(page({ most: 9, bytes: 10, before: "e" }), ["d", true]);
+  assert.deepEqual(page({ most: 9, bytes: 16, before: "e" }), ["db", true]);
+  assert.deepEqual(page({ most: 3, bytes: 99, before: "e" }), ["dba", false]);
+  assert.deepEqual(page({ most: 3, before: "a" }), ["", false]);
   store.close();
 });
 
@@ -98,7 +109,10 @@ Deno.test("a full disk is told, refuses what is new, keeps what must be written,
   pages(1e6);
   await store.written();
   assert.equal(store.trouble, undefined);
-  assert.deepEqual(store.list("t", { most: 9 }).map(({ id, state }) => [id, state]), [["a", "finished"]]);
+  assert.deepEqual(store.list("t", { most: 9 }).rows.map(({ id, state }) => [id, state]), [[
+    "a",
+    "finished",
+  ]]);
   store.close();
 });
 
@@ -119,7 +133,10 @@ Deno.test("what is too old is forgotten with its output, and the oldest output g
   }
   await store.written();
   assert.equal(store.prune({ endedBefore: 15, outputBytes: 150 }), 1);
-  assert.deepEqual(store.list("t", { most: 9 }).map(({ id }) => [id, store.output(id).length]), [["c", 1], [
+  assert.deepEqual(store.list("t", { most: 9 }).rows.map(({ id }) => [id, store.output(id).length]), [[
+    "c",
+    1,
+  ], [
     "b",
     0,
   ]]);
