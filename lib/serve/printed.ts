@@ -3,9 +3,6 @@ import { Buffer } from "node:buffer";
 
 export type Encoding = "text" | "base64";
 
-/** So much is told in one piece. */
-const PIECE_BYTES = 64 * 1024;
-
 /** What an execution printed on one of its streams, as a value of JSON: what is no UTF-8 becomes U+FFFD. */
 export class Printed {
   readonly #pieces: readonly Uint8Array[];
