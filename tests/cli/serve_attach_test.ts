@@ -34,6 +34,8 @@ test("input over time comes back from cat, byte for byte, up to its end", option
   const id = await created(server, { command: "cat; echo end >&2; exit 3", interactive: true });
   const client = await attached(server, id);
   assert.equal(client.protocol, "cordon.v1");
+  await until(() => client.begun);
+  assert.deepEqual(client.begun, { type: "input", bytes: 0, ended: false, terminal: null });
   client.type("hello\n");
   await client.shows(/^hello\n$/);
   client.type(Uint8Array.of(0, 255, 128, 10));
@@ -86,9 +88,10 @@ test("INT ends a sleep, and a trap sees USR1", options, async () => {
 
 test("a terminal has its size and is resized; Ctrl-C and Ctrl-D mean what they do", options, async () => {
   await using server = await serving();
+  const word = mark();
   const id = await created(server, {
     command:
-      'tty; stty size; echo "$TERM"; stty -echo; read line; stty size; cat; sleep 600; echo "after $?"',
+      `tty; stty size; echo "$TERM"; stty -echo; read line; stty size; cat; sleep ${word}; echo "after $?"`,
     interactive: true,
     tty: { rows: 33, columns: 111 },
   });
@@ -97,9 +100,12 @@ test("a terminal has its size and is resized; Ctrl-C and Ctrl-D mean what they d
   client.say({ type: "resize", rows: 12, columns: 34 });
   client.type("\n");
   await client.shows(/12 34\r\n/);
+  assert.deepEqual(client.begun.terminal, { rows: 33, columns: 111 });
   client.type("to cat\n");
   await client.shows(/to cat\r\n/);
   client.type("\x04");
+  // A shell that is about to start it may miss the interrupt.
+  await until(() => sleeping(word));
   client.type("\x03");
   const { code } = await client.closed;
   const { state, signal, exit_code } = client.states.at(-1)!;
@@ -136,8 +142,11 @@ test("one writes, others listen; who takes over ends the first", options, async 
   await listener.shows(/^one\n$/);
   listener.type("no\n");
   assert.equal((await listener.closed).code, 1008);
+  assert.equal(listener.begun, undefined);
   const second = await attached(server, id, "?write=take");
   assert.equal((await first.closed).code, 4001);
+  await until(() => second.begun);
+  assert.equal(second.begun.bytes, 4);
   second.type("two\n");
   await second.shows(/^one\ntwo\n$/);
   second.say({ type: "eof" });

@@ -1,25 +1,28 @@
-/** Attaching to executions in containers of a real engine, as root. */
+/** Attaching to executions in containers of a real engine, as root; `cordon run --api` does it too. */
 import assert from "node:assert/strict";
 import { attached, created } from "../helpers/attached.ts";
 import { dockerNeeds, IMAGE, startDocker } from "../helpers/engines.ts";
-import { test } from "../helpers/need.ts";
+import { cordon, executable } from "../helpers/binary.ts";
+import { program, test } from "../helpers/need.ts";
+import { Pty, PYTHON } from "../helpers/pty.ts";
 import { hashed, serving, TOKEN } from "../helpers/serving.ts";
 
-test("a container takes input, signals and the size of its terminal", { needs: dockerNeeds }, async () => {
-  await using engine = await startDocker();
-  await using server = await serving({
-    user: "caller",
-    config: `
+const needs = [...dockerNeeds, program(PYTHON)];
+
+const config = ({ endpoint }: { endpoint: { path: string } }) => `
 engine = "docker"
 drain = "1s"
 [docker]
-host = "unix://${engine.endpoint.path}"
+host = "unix://${endpoint.path}"
 [policies.default]
 images = ["${IMAGE}"]
 [tenants.class]
 tokens = ["${hashed(TOKEN)}"]
-`,
-  });
+`;
+
+test("a container takes input, signals and the size of its terminal", { needs }, async () => {
+  await using engine = await startDocker();
+  await using server = await serving({ user: "caller", config: config(engine) });
   const plain = await attached(
     server,
     await created(server, { command: "cat; exit 3", image: IMAGE, interactive: true }),
@@ -29,10 +32,10 @@ tokens = ["${hashed(TOKEN)}"]
   plain.say({ type: "eof" });
   assert.equal((await plain.closed).code, 1000);
   assert.equal(plain.states.at(-1)!.exit_code, 3);
-  const script = "trap 'echo seen; exit 5' USR1; echo ready; while :; do sleep 0.1; done";
+  const trap = "trap 'echo seen; exit 5' USR1; echo ready; while :; do sleep 0.1; done";
   const signalled = await attached(
     server,
-    await created(server, { command: ["sh", "-c", script], image: IMAGE, interactive: true }),
+    await created(server, { command: ["sh", "-c", trap], image: IMAGE, interactive: true }),
   );
   await signalled.shows(/ready/);
   signalled.say({ type: "signal", signal: "USR1" });
@@ -55,4 +58,18 @@ tokens = ["${hashed(TOKEN)}"]
   assert.equal((await terminal.closed).code, 1000);
   assert.match(terminal.text, /12 34\r\n/);
   assert.equal(terminal.states.at(-1)!.exit_code, 7);
+  const there = ["run", "--api", `${server.url}/${TOKEN}`];
+  const piped = await cordon([...there, "-i", IMAGE, "sh", "-c", "cat; echo end >&2; exit 3"], {
+    stdin: "by cordon run\n",
+  });
+  assert.deepEqual([piped.code, piped.stdout, piped.stderr], [3, "by cordon run\n", "end\n"]);
+  const script =
+    "stty -echo; echo ready; read line; until stty size | grep '12 34'; do sleep 0.1; done; exit 7";
+  const pty = new Pty([executable(), ...there, "-it", IMAGE, "sh", "-c", script], { user: "caller" });
+  await pty.expect(/ready\r\n/);
+  await pty.resize(12, 34);
+  await pty.type("\r");
+  await pty.expect(/12 34\r\n/);
+  assert.equal(await pty.ended(), 7);
+  await pty.close();
 });
