@@ -1,31 +1,65 @@
 /** A connection of its own to an API, for what is no request. */
 import type { ApiAddress } from "./address.ts";
 import { authorities } from "./authorities.ts";
+import { type Proxy, proxyFor } from "./proxy.ts";
 
-/** Over TCP, TLS or a Unix socket, with the authorities that requests have. @throws what the system or TLS says */
+const MOST_HEAD_BYTES = 64 * 1024;
+
+/**
+ * Over TCP, TLS or a Unix socket, with the authorities and the proxy that requests have.
+ *
+ * @throws CordonError, or what the system, the proxy or TLS says
+ */
 export async function dial(
   { base, socket }: ApiAddress,
   env: Readonly<Record<string, string | undefined>>,
 ): Promise<Deno.Conn> {
   if (socket !== undefined) return await Deno.connect({ transport: "unix", path: socket });
-  const { protocol, hostname: name, port } = new URL(base);
-  const hostname = name.replace(/^\[|\]$/g, "");
-  if (protocol === "http:") {
-    const connection = await Deno.connect({ hostname, port: Number(port || 80) });
-    connection.setNoDelay();
-    return connection;
-  }
-  const connection = await Deno.connectTls({
-    hostname,
-    port: Number(port || 443),
-    caCerts: authorities(env),
-    alpnProtocols: ["http/1.1"],
-  });
+  const url = new URL(base);
+  const hostname = url.hostname.replace(/^\[|\]$/g, "");
+  const secure = url.protocol === "https:";
+  const port = Number(url.port || (secure ? 443 : 80));
+  const caCerts = secure ? authorities(env) : [];
+  const proxy = proxyFor(url, env);
+  const plain = await Deno.connect(proxy ?? { hostname, port });
+  let connection: Deno.TcpConn | Deno.TlsConn = plain;
   try {
-    await connection.handshake();
+    // What is typed goes at once.
+    plain.setNoDelay();
+    if (proxy) await tunnel(plain, `${url.hostname}:${port}`, proxy);
+    if (!secure) return plain;
+    const tls = await Deno.startTls(plain, { hostname, caCerts, alpnProtocols: ["http/1.1"] });
+    connection = tls;
+    await tls.handshake();
+    return tls;
   } catch (error) {
-    connection.close();
+    try {
+      connection.close();
+    } catch (other) {
+      // TLS has taken it over and closed it.
+      if (!(other instanceof Deno.errors.BadResource)) throw other;
+    }
     throw error;
   }
-  return connection;
+}
+
+/** RFC 9110, section 9.3.6. Nothing comes behind the answer before we say something. */
+async function tunnel(proxy: Deno.Conn, to: string, { authorization }: Proxy): Promise<void> {
+  const lines = [
+    `CONNECT ${to} HTTP/1.1`,
+    `host: ${to}`,
+    ...(authorization === undefined ? [] : [`proxy-authorization: ${authorization}`]),
+  ];
+  const asked = new TextEncoder().encode(`${lines.join("\r\n")}\r\n\r\n`);
+  for (let at = 0; at < asked.length;) at += await proxy.write(asked.subarray(at));
+  const buffer = new Uint8Array(4096);
+  for (let head = "";;) {
+    const count = await proxy.read(buffer);
+    if (count === null) throw new Error("the proxy closed the connection");
+    head += new TextDecoder("latin1").decode(buffer.subarray(0, count));
+    if (!head.includes("\r\n\r\n") && head.length < MOST_HEAD_BYTES) continue;
+    if (/^HTTP\/1\.[01] 2\d\d\b/.test(head)) return;
+    const [status = "no HTTP"] = /^HTTP\/1\.[01] (\d{3}[ -~]*)/.exec(head)?.slice(1) ?? [];
+    throw new Error(`the proxy answers ${status}`);
+  }
 }

@@ -274,6 +274,61 @@ test("-i: by a Unix socket and by TLS", { needs: [...options.needs, program("ope
   assert.deepEqual([byTls.code, byTls.stdout, byTls.stderr], [8, "safely\n", ""]);
 });
 
+test("-i: through the proxy that requests take", options, async () => {
+  await using server = await serving();
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const asked: string[] = [];
+  const serve = async (client: Deno.Conn) => {
+    let head = "";
+    const buffer = new Uint8Array(4096);
+    while (!head.includes("\r\n\r\n")) {
+      const count = await client.read(buffer);
+      if (count === null) return client.close();
+      head += new TextDecoder().decode(buffer.subarray(0, count));
+    }
+    asked.push(head);
+    const to = await Deno.connect({ hostname: "127.0.0.1", port: Number(new URL(server.url).port) });
+    const tunnel = head.startsWith("CONNECT ");
+    // Of a request in which the whole address stands, the server is given the path.
+    const path = (text: string) => text.replace(/^([A-Z]+) http:\/\/[^/]*/, "$1 ");
+    if (tunnel) await client.write(new TextEncoder().encode("HTTP/1.1 200 OK\r\n\r\n"));
+    else await to.write(new TextEncoder().encode(path(head)));
+    const paths = new TransformStream<Uint8Array, Uint8Array>({
+      transform(bytes, controller) {
+        const text = new TextDecoder("latin1").decode(bytes);
+        controller.enqueue(tunnel ? bytes : new TextEncoder().encode(path(text)));
+      },
+    });
+    await Promise.allSettled([
+      client.readable.pipeThrough(paths).pipeTo(to.writable),
+      to.readable.pipeTo(client.writable),
+    ]);
+  };
+  const accepting = (async () => {
+    const open: Promise<void>[] = [];
+    try {
+      for await (const client of listener) open.push(serve(client));
+    } catch (error) {
+      if (!(error instanceof Deno.errors.BadResource)) throw error;
+    }
+    await Promise.all(open);
+  })();
+  const { port } = new URL(server.url);
+  const run = await cordon(["run", ...at(`http://127.0.0.1:${port}`), "-i", "host", "cat"], {
+    stdin: "by proxy\n",
+    env: { HTTP_PROXY: `http://me:word@127.0.0.1:${listener.addr.port}` },
+  });
+  assert.deepEqual([run.code, run.stdout, run.stderr], [0, "by proxy\n", ""]);
+  const tunnels = asked.filter((head) => head.startsWith("CONNECT"));
+  assert.equal(tunnels.length, 1);
+  assert.match(
+    tunnels[0]!,
+    /^CONNECT 127\.0\.0\.1:\d+ HTTP\/1\.1\r\nhost: .*\r\nproxy-authorization: Basic bWU6d29yZA==\r\n/,
+  );
+  listener.close();
+  await accepting;
+});
+
 test("-i: what is in between and passes no WebSocket is told, and nothing is left running", {}, async () => {
   const asked: string[] = [];
   const id = "01890000-0000-7000-8000-000000000000";
