@@ -7,7 +7,7 @@ import json
 import sys
 import time
 
-from kernel_client import PATIENCE, Kernel, family, living
+from kernel_client import PATIENCE, Kernel, after, family, living
 
 name, code, long, *transport = sys.argv[1:]
 kernel = Kernel(name, transport=transport[0] if transport else "tcp")
@@ -21,4 +21,4 @@ while True:
         break
 members = family(kernel.pid)
 kernel.shutdown()
-print(json.dumps([printed, living(members), kernel.said()], separators=(",", ":")))
+print(json.dumps([printed, after(20, lambda: living(members)), kernel.said()], separators=(",", ":")))
