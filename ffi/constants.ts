@@ -99,11 +99,17 @@ export const MS = {
   NODEV: 4,
   NOEXEC: 8,
   REMOUNT: 32,
+  NOSYMFOLLOW: 256,
   BIND: 4096,
+  MOVE: 8192,
   REC: 0x4000,
   PRIVATE: 0x40000,
 } as const;
 export const MNT_DETACH = 2;
+/** struct statfs of 64-bit machines: `f_flags`, whose lowest bits are those of mount(2) from MS_RDONLY to MS_NOEXEC. */
+export const STATFS = { SIZE: 120, FLAGS: 80, SAME: 0xf, NOSYMFOLLOW: 0x2000 } as const;
+/** struct linux_dirent64: getdents64(2). */
+export const DIRENT = { LENGTH: 16, NAME: 19 } as const;
 export const PROT_READ = 1;
 export const MADV_DONTNEED = 4;
 

@@ -4,6 +4,9 @@
  * Nothing outside this directory knows a syscall number, a machine instruction or the name of a C function.
  */
 
+import { E } from "./constants.ts";
+import { syscallNumber } from "./syscalls.ts";
+
 // The dlopen tables, with the C declaration beside each row. Making one function callable costs 0.15 ms, therefore two.
 
 /** What every sandbox needs at its start. */
@@ -14,8 +17,8 @@ const START = {
   statx: { parameters: ["i32", "buffer", "i32", "u32", "buffer"], result: "i32" },
   // ssize_t readlink(const char *path, char *buf, size_t size)
   readlink: { parameters: ["buffer", "buffer", "usize"], result: "isize" },
-  // int memfd_create(const char *name, unsigned int flags)
-  memfd_create: { parameters: ["buffer", "u32"], result: "i32" },
+  // long syscall(long number, ...): one function for both of its uses below
+  syscall: { parameters: ["i32", "buffer", "u32", "u32", "u32", "u32"], result: "i32" },
   // ssize_t write(int fd, const void *buf, size_t count)
   write: { parameters: ["i32", "buffer", "usize"], result: "isize" },
   // int fcntl(int fd, int cmd, long arg)
@@ -70,6 +73,17 @@ function others(): PropertyDescriptorMap {
 /** The calling thread's errno, to be read right after the failing call. */
 export function lastErrno(): number {
   return new Deno.UnsafePointerView(libc().__errno_location()!).getInt32();
+}
+
+/** memfd_create(2). */
+export function memfdCreate(name: Uint8Array<ArrayBuffer>, flags: number): number {
+  return libc().syscall(syscallNumber("memfd_create", Deno.build.arch), name, flags, 0, 0, 0);
+}
+
+/** Whether the kernel has mount_setattr(2) (Linux 5.12): asked with a structure of no size, which it refuses first of all. */
+export function hasMountSetattr(): boolean {
+  return libc().syscall(syscallNumber("mount_setattr", Deno.build.arch), null, 0, 0, 0, 0) >= 0 ||
+    -lastErrno() !== E.NOSYS;
 }
 
 /** ioctl(2), whose argument is a structure or a number. */

@@ -24,6 +24,8 @@ export const SYSCALLS = {
   fsconfig: [431, 431],
   fsmount: [432, 432],
   fsopen: [430, 430],
+  fstatfs: [138, 44],
+  getdents64: [217, 61],
   getpgid: [121, 155],
   getpid: [39, 172],
   getppid: [110, 173],

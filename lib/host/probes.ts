@@ -2,7 +2,7 @@
 
 import { MFD, W_OK } from "../../ffi/constants.ts";
 import { errnoName } from "../../ffi/errno.ts";
-import { lastErrno, libc } from "../../ffi/libc.ts";
+import { lastErrno, libc, memfdCreate } from "../../ffi/libc.ts";
 import { imageOf } from "../engine/namespaces/engine.ts";
 import { CordonError, EXIT, render } from "../errors.ts";
 import { writeImage } from "../shim/image.ts";
@@ -89,9 +89,9 @@ function temporary(host: Host): string {
 function runFromMemory(image: Uint8Array<ArrayBuffer>): Failure | undefined {
   const name = cString("cordon-check");
   const flags = MFD.CLOEXEC | MFD.ALLOW_SEALING;
-  let fd = libc().memfd_create(name, flags | MFD.EXEC);
+  let fd = memfdCreate(name, flags | MFD.EXEC);
   // Before Linux 6.3 there is no MFD_EXEC, and no need for it.
-  if (fd < 0 && errnoName(lastErrno()) === "EINVAL") fd = libc().memfd_create(name, flags);
+  if (fd < 0 && errnoName(lastErrno()) === "EINVAL") fd = memfdCreate(name, flags);
   if (fd < 0) return { step: "memfd", errno: errnoName(lastErrno()) };
   try {
     for (let rest = image; rest.length > 0;) {

@@ -93,7 +93,8 @@ export class Program {
   #text = new Heap();
   #data = new Heap();
 
-  constructor(readonly arch: Arch) {
+  /** `oldKernel`: for one that lacks calls which came after Linux 4.18, up to mount_setattr(2) of 5.12. */
+  constructor(readonly arch: Arch, readonly oldKernel = false) {
     this.onAbort = this.slot();
     this.suspectMachine = this.slot();
   }

@@ -4,7 +4,7 @@
  */
 import { E, F, MFD, O, openFlags, SEAL } from "../../ffi/constants.ts";
 import { errnoText } from "../../ffi/errno.ts";
-import { lastErrno, libc, vector } from "../../ffi/libc.ts";
+import { lastErrno, libc, memfdCreate, vector } from "../../ffi/libc.ts";
 import { CordonError } from "../errors.ts";
 import { cString } from "../host/bytes.ts";
 
@@ -68,8 +68,8 @@ function beside<T>(image: Uint8Array<ArrayBuffer>, start: (path: string) => T): 
 function memoryFile(image: Uint8Array<ArrayBuffer>): number | undefined {
   const name = cString("cordon");
   const flags = MFD.CLOEXEC | MFD.ALLOW_SEALING;
-  let fd = libc().memfd_create(name, flags | MFD.EXEC);
-  if (fd < 0 && -lastErrno() === E.INVAL) fd = libc().memfd_create(name, flags); // before Linux 6.3
+  let fd = memfdCreate(name, flags | MFD.EXEC);
+  if (fd < 0 && -lastErrno() === E.INVAL) fd = memfdCreate(name, flags); // before Linux 6.3
   if (fd < 0) return undefined;
   writeWhole(fd, image);
   const seals = SEAL.SEAL | SEAL.SHRINK | SEAL.GROW | SEAL.WRITE;

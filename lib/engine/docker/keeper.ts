@@ -5,6 +5,7 @@ import { type Endpoint, formatEndpoint } from "../../docker/endpoint.ts";
 import { CordonError } from "../../errors.ts";
 import { encodeOs } from "../../host/bytes.ts";
 import type { Host } from "../../host/host.ts";
+import { isOldKernel } from "../../host/kernel.ts";
 import { writeImage } from "../../shim/image.ts";
 import { keeperProgram, TELL } from "../../shim/programs/keeper.ts";
 import { startBeside } from "../../shim/run.ts";
@@ -44,6 +45,7 @@ export function startKeeper(kept: Kept, host: Host): Keeper {
   const [read, write] = pair as unknown as [number, number];
   const program = keeperProgram({
     arch: host.arch,
+    oldKernel: isOldKernel(),
     line: { read, write },
     reap: endArguments(kept),
     reapLater: endArguments(kept, ["--awaited"]),

@@ -24,6 +24,7 @@ import { inspectImage } from "../../docker/images.ts";
 import { CordonError } from "../../errors.ts";
 import { cString } from "../../host/bytes.ts";
 import type { Host } from "../../host/host.ts";
+import { isOldKernel } from "../../host/kernel.ts";
 import { containerInit } from "../../shim/programs/container_init.ts";
 import { containerProgram, KEEPER_LINE } from "../../shim/programs/container.ts";
 import { writeImage } from "../../shim/image.ts";
@@ -87,6 +88,7 @@ export async function execContainerKernel(
       : [];
     become(writeImage(containerProgram({
       arch: host.arch,
+      oldKernel: isOldKernel(),
       streamFd: fd,
       early,
       relay: { forwards: kernel.forwards, most: 256 },

@@ -8,6 +8,8 @@ import { cString } from "../../host/bytes.ts";
 import { type CgroupSupport, probeCgroups } from "../../host/cgroups.ts";
 import { hostFs } from "../../host/fs.ts";
 import type { Host } from "../../host/host.ts";
+import { isOldKernel } from "../../host/kernel.ts";
+import { readMounts } from "../../host/mounts.ts";
 import { explain } from "../../shim/explain.ts";
 import { writeImage } from "../../shim/image.ts";
 import { type SandboxPlan, sandboxProgram } from "../../shim/programs/sandbox.ts";
@@ -19,6 +21,7 @@ import { sweepCgroups } from "./cgroup_sweep.ts";
 import { type LimitPlan, needsCgroups, planLimits } from "./limits.ts";
 import { networkFacts, planNetwork } from "./network.ts";
 import { resultPlan } from "./result.ts";
+import { withPlaces } from "./plain.ts";
 import { planRoot } from "./root.ts";
 import { runBeside } from "./run.ts";
 import { defaultFilter } from "./seccomp.ts";
@@ -133,6 +136,11 @@ function plan(spec: Spec, host: Host, { limits, cgroup }: Prepared): SandboxPlan
   const network = planNetwork(spec, networkFacts(host));
   if (network.note !== undefined) writeStderr(`cordon: ${network.note}\n`);
   const path = spec.env["PATH"] || DEFAULT_PATH;
+  const steps = [
+    ...planRoot(spec, hostFs),
+    ...network.files.map(({ path, content }): Step => ({ do: "text", dest: path, content })),
+  ];
+  const old = isOldKernel();
   return {
     arch: host.arch,
     uid,
@@ -140,10 +148,8 @@ function plan(spec: Spec, host: Host, { limits, cgroup }: Prepared): SandboxPlan
     insideUid: spec.mapRoot ? 0 : uid,
     insideGid: spec.mapRoot ? 0 : gid,
     clearGroups: uid === 0 && host.groups.some((group) => group !== gid),
-    steps: [
-      ...planRoot(spec, hostFs),
-      ...network.files.map(({ path, content }): Step => ({ do: "text", dest: path, content })),
-    ],
+    steps: old ? withPlaces(steps, hostFs) : steps,
+    ...(old && { hostMounts: readMounts() }),
     assembleAt: assemblyPlace(spec.root.assembleAt),
     tmpBytes: spec.limits.tmpBytes,
     cp: hostFs.stat("/bin/cp") ? "/bin/cp" : "/usr/bin/cp",

@@ -1,5 +1,10 @@
 /** What to do to assemble the root, in order: the list that the set-up program carries out. */
-export type Step =
+export type Step = AnyStep & {
+  /** Where symlinks lead on the way to a mount point that is not of our making: see `plain.ts`. */
+  place?: string;
+};
+
+type AnyStep =
   /** Put this file system (a host directory) in the root's place. */
   | { do: "root"; source: string; readOnly: boolean }
   /** Make the root itself read-only when everything stands in it; mounts stay as they are. */

@@ -6,12 +6,14 @@
 import { E, POLL, PR, SFD_CLOEXEC, SIG, SIG_BLOCK, SIG_SETMASK, SIGSET } from "../../../ffi/constants.ts";
 import type { Arch } from "../../../ffi/syscalls.ts";
 import { ifPolled, pipe, pipeSlots, pollWord } from "../kit.ts";
-import { type Address, Program, type Slot } from "../program.ts";
-import { watchParent } from "./monitor.ts";
+import { type Address, type Label, Program, type Slot } from "../program.ts";
+import { ifOrphaned, watchParent } from "./monitor.ts";
 import { type RelayPlan, startRelay } from "./relay.ts";
 
 export interface ContainerPlan {
   arch: Arch;
+  /** See {@link Program}. */
+  oldKernel: boolean;
   /** The attached stream: stdin of pid 1 one way, frames of its output the other. */
   streamFd: number;
   /** Bytes of the stream that came with the answer to the attach. */
@@ -34,7 +36,7 @@ const ATOMIC = 4096;
 export const KEEPER_LINE = 90;
 
 export function containerProgram(plan: ContainerPlan): Program {
-  const p = new Program(plan.arch);
+  const p = new Program(plan.arch, plan.oldKernel);
   const all = p.slot(-1n), mask = p.slot(), alive = pipeSlots(p);
   p.sys("rt_sigprocmask", [SIG_BLOCK, all.address, mask.address, SIGSET]);
   p.sys("prctl", [PR.SET_NAME, "cordon-monitor"]);
@@ -72,7 +74,7 @@ function attend(p: Program, plan: ContainerPlan): void {
       ifPolled(p, room, POLL.IN, signal);
       p.goto(ready);
       p.place(signal);
-      passSignal(p, signals, stream);
+      passSignal(p, signals, { stream, parent: plan.endWithParent, ended });
     });
   });
   if (plan.early.length > 0) frames.take(p.bytes(plan.early), plan.early.length);
@@ -82,7 +84,7 @@ function attend(p: Program, plan: ContainerPlan): void {
     p.sys("ppoll", [polled, 3, 0, 0, SIGSET], { fail: again });
     ifPolled(p, polled.plus(16), POLL.IN, ended); // closing the stream ends pid 1 inside
     ifPolled(p, polled.plus(8), POLL.IN | POLL.HUP | POLL.ERR, output);
-    passSignal(p, signals, stream);
+    passSignal(p, signals, { stream, parent: plan.endWithParent, ended });
     p.goto(again);
 
     p.place(output);
@@ -95,11 +97,18 @@ function attend(p: Program, plan: ContainerPlan): void {
 }
 
 /** A signal that has come, as a byte for pid 1 inside. */
-function passSignal(p: Program, signals: Slot, stream: Slot): void {
+function passSignal(
+  p: Program,
+  signals: Slot,
+  { stream, parent, ended }: { stream: Slot; parent: number; ended: Label },
+): void {
   const info = p.buffer(128), signal = p.slot(), done = p.label();
   p.sys("read", [signals, info, 128], { fail: done });
   p.field(signal, info, 32);
-  p.when([signal, "==", SIG.CHLD], done); // the relay or the keeper: not ours to act on
+  p.if([signal, "==", SIG.CHLD], () => {
+    ifOrphaned(p, parent, ended);
+    p.goto(done); // the relay or the keeper: not ours to act on
+  });
   p.sys("write", [stream, info, 1], { fail: "ignore" }); // signal numbers fit the first byte
   p.place(done);
 }

@@ -21,7 +21,7 @@ import {
 } from "../../../ffi/constants.ts";
 import type { Arch } from "../../../ffi/syscalls.ts";
 import { EXIT } from "../../errors.ts";
-import { fork, ifPolled, pipe, pipeSlots, pollWord } from "../kit.ts";
+import { closeRange, fork, ifPolled, LAST, pipe, pipeSlots, pollWord } from "../kit.ts";
 import { type CallOptions, Program, type Slot } from "../program.ts";
 import { startRelay } from "./relay.ts";
 import { unixAddress } from "./relay_name.ts";
@@ -58,7 +58,7 @@ const RUSAGE_SIZE = 144;
 const MEMORY_FILES = ["/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control"];
 
 export function containerInit(plan: ContainerInitPlan): Program {
-  const p = new Program(plan.arch);
+  const p = new Program(plan.arch, true); // whatever the engine's kernel, and its filter, have
   const all = p.slot(-1n), mask = p.slot(), target = p.slot(), child = p.label("target");
   p.sys("rt_sigprocmask", [SIG_BLOCK, all.address, mask.address, SIGSET]);
   p.sys("prctl", [PR.SET_NAME, "cordon-init"]);
@@ -66,7 +66,7 @@ export function containerInit(plan: ContainerInitPlan): Program {
   p.sys("prctl", [PR.SET_DUMPABLE, 0, 0, 0, 0]); // the kernel has our user id and would own us
   if (plan.ports.length > 0) relayPorts(p, plan.ports);
   fork(p, target, child, { say: "start the kernel" });
-  p.sys("close_range", [1, 2, 0]); // readers must see the end when the kernel closes them
+  closeRange(p, 1, 2); // readers must see the end when the kernel closes them
   serve(p, target, plan);
 
   p.place(child);
@@ -74,7 +74,7 @@ export function containerInit(plan: ContainerInitPlan): Program {
   const none = p.slot();
   p.sys("openat", [AT.FDCWD, "/dev/null", O.RDONLY, 0], { into: none, say: "open /dev/null" });
   p.sys("dup3", [none, 0, 0]);
-  p.sys("close_range", [3, 0xffffffff, 0]);
+  closeRange(p, 3, LAST);
   p.sys("rt_sigprocmask", [SIG_SETMASK, mask.address, 0, SIGSET]);
   setLimits(p, plan.rlimits);
   executeSearching(p, plan);

@@ -5,7 +5,7 @@
  */
 import { F, O } from "../../../ffi/constants.ts";
 import { fork, gather } from "../kit.ts";
-import { type Assembly, cloneTree, onOwnGround, openSource } from "./assembly.ts";
+import { type Assembly, cloneTree, onOwnGround } from "./assembly.ts";
 
 /** The descriptors of cp; its arguments name the first two. */
 const FROM_FD = 3, TO_FD = 4, ROOT_FD = 5;
@@ -16,11 +16,11 @@ export function copyTree(
   step: { source: string; dest: string; type: "directory" | "file" },
 ): void {
   const { p } = a;
-  const from = p.slot(), to = p.slot(), pid = p.slot(), status = p.slot();
+  const to = p.slot(), pid = p.slot(), status = p.slot();
   const child = p.label("cp"), parent = p.label();
   const directory = step.type === "directory";
-  if (directory) p.set(from, cloneTree(a, { ...step, do: "copy", readOnly: true }));
-  else openSource(a, step.source, from);
+  const from = directory ? cloneTree(a, { ...step, readOnly: true }) : p.slot();
+  if (!directory) a.mounts.openSource(step.source, from);
   const flags = (directory ? O.PATH : O.WRONLY) | O.CLOEXEC;
   const { fd, name } = onOwnGround(a, step.dest);
   p.sys("openat", [fd, name, flags, 0], { into: to, say: `open ${step.dest}` });
@@ -29,10 +29,11 @@ export function copyTree(
   p.goto(parent);
 
   p.place(child);
-  gather(p, [from, to, a.root], FROM_FD);
+  // On old kernels our root is by now an empty one: a file's cp is found in the machine's.
+  gather(p, [from, to, directory ? a.root : a.base], FROM_FD);
   for (const fd of [FROM_FD, TO_FD]) p.sys("fcntl", [fd, F.SETFD, 0]);
-  if (directory) {
-    p.sys("fchdir", [ROOT_FD], { say: "enter the new root for cp" });
+  if (directory || p.oldKernel) {
+    p.sys("fchdir", [ROOT_FD], { say: "enter the root of cp" });
     p.sys("chroot", ["."], { say: "make it the root of cp" });
   }
   const preserve = directory ? "--preserve=mode,timestamps,links" : "--preserve=mode,timestamps";
@@ -49,6 +50,7 @@ export function copyTree(
     p.sys("write", [2, text, new TextEncoder().encode(text).length], { fail: "ignore" });
     p.exit(125);
   });
-  p.sys("close", [from]);
+  if (directory) a.mounts.drop(from);
+  else p.sys("close", [from]);
   p.sys("close", [to]);
 }

@@ -8,9 +8,7 @@ import {
   F,
   IOCTL,
   MOUNT_ATTR,
-  MOVE_MOUNT,
   O,
-  OPEN_TREE,
   openFlags,
   S,
   STATX,
@@ -18,7 +16,7 @@ import {
   STATX_SIZE,
 } from "../../../ffi/constants.ts";
 import type { Address, Argument, Label, Program, Slot } from "../program.ts";
-import { type Assembly, onOwnGround, setAttributes } from "./assembly.ts";
+import { type Assembly, onOwnGround } from "./assembly.ts";
 
 const TERMIOS_SIZE = 64;
 
@@ -29,7 +27,7 @@ export function consoleDevice(a: Assembly, dest: string): void {
   p.sys("ioctl", [0, IOCTL.TCGETS, p.buffer(TERMIOS_SIZE)], { fail: none });
   const tree = takeDevice(a, 0, none);
   const { fd, name } = onOwnGround(a, dest);
-  p.sys("move_mount", [tree, "", fd, name, MOVE_MOUNT.F_EMPTY_PATH], { say: `mount ${dest}` });
+  a.mounts.put(tree, { fd, name }, { say: `mount ${dest}` });
   p.sys("close", [tree]);
   p.goto(end);
   p.place(none);
@@ -41,9 +39,8 @@ export function consoleDevice(a: Assembly, dest: string): void {
 export function coverWithNull(a: Assembly, directory: Argument, path: string, say: string): void {
   const { p } = a;
   const tree = p.slot();
-  const { fd, name } = onOwnGround(a, "/dev/null");
-  p.sys("open_tree", [fd, name, OPEN_TREE.CLONE | OPEN_TREE.CLOEXEC], { into: tree, say });
-  p.sys("move_mount", [tree, "", directory, path, MOVE_MOUNT.F_EMPTY_PATH], { say });
+  a.mounts.takeOne(onOwnGround(a, "/dev/null"), tree, { say });
+  a.mounts.put(tree, { fd: directory, name: path }, { say });
   p.sys("close", [tree]);
 }
 
@@ -93,7 +90,7 @@ export function reopenDevices(a: Assembly): void {
     p.place(closeOpened);
     p.sys("close", [opened]);
     p.place(closeTree);
-    p.sys("close", [tree]);
+    a.mounts.drop(tree);
     p.goto(done);
     p.place(found);
     p.sys("dup3", [opened, fd, 0]);
@@ -107,10 +104,11 @@ function takeDevice(a: Assembly, fd: number, none: Label): Slot {
   const { p } = a;
   const name = p.buffer(256), tree = p.slot();
   p.sys("readlinkat", [AT.FDCWD, `/proc/self/fd/${fd}`, name, 255], { fail: none });
-  p.sys("open_tree", [AT.FDCWD, name, OPEN_TREE.CLONE | OPEN_TREE.CLOEXEC], { into: tree, fail: none });
-  const attributes = MOUNT_ATTR.RDONLY | MOUNT_ATTR.NOSUID;
-  setAttributes(a, tree, {
-    attributes,
+  // Its name is one from the machine's root, which on old kernels is ours no more.
+  const at = p.oldKernel ? { fd: a.base, name: name.plus(1) } : { fd: AT.FDCWD, name };
+  a.mounts.takeOne(at, tree, { fail: none });
+  a.mounts.restrict(tree, {
+    attributes: MOUNT_ATTR.RDONLY | MOUNT_ATTR.NOSUID,
     recursive: false,
     say: `make the mount of descriptor ${fd} read-only`,
   });

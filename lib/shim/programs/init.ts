@@ -19,7 +19,7 @@ import {
 } from "../../../ffi/constants.ts";
 import { EXIT } from "../../errors.ts";
 import { encodeOs } from "../../host/bytes.ts";
-import { fork, ifPolled, keepOnly, pollWord, writeTo } from "../kit.ts";
+import { closeRange, fork, ifPolled, keepOnly, pollWord, writeTo } from "../kit.ts";
 import type { Address, Label, Program, Slot } from "../program.ts";
 import { assembleRoot } from "./mounts.ts";
 import { rename } from "./names.ts";
@@ -74,7 +74,7 @@ export function initProcess(s: Shared): void {
   const watched = prepareWatch(s);
   fork(p, target, s.targetLabel, { say: "start the target" });
   p.if([s.onTerminal, "!=", 0], () => startGroup(s, target));
-  p.sys("close_range", [0, 2, 0]);
+  closeRange(p, 0, 2);
   for (const fd of plan.keepFds) p.sys("close", [fd]);
   serve(s, target, watched);
 }

@@ -5,11 +5,13 @@
  */
 import { PR, SIG_BLOCK, SIG_SETMASK, SIGSET } from "../../../ffi/constants.ts";
 import type { Arch } from "../../../ffi/syscalls.ts";
-import { LAST } from "../kit.ts";
+import { closeRange, LAST } from "../kit.ts";
 import { Program } from "../program.ts";
 
 export interface KeeperPlan {
   arch: Arch;
+  /** See {@link Program}. */
+  oldKernel: boolean;
   /** The pipe, both ends as the keeper inherits them. */
   line: { read: number; write: number };
   /** argv of cordon that removes what is there. */
@@ -30,15 +32,15 @@ export const TELL = {
 } as const;
 
 export function keeperProgram(plan: KeeperPlan): Program {
-  const p = new Program(plan.arch);
+  const p = new Program(plan.arch, plan.oldKernel);
   const { read, write } = plan.line;
   const all = p.slot(-1n), mask = p.slot(), n = p.slot(), word = p.slot(), asked = p.slot();
   const byte = p.buffer(8), ended = p.label("the launcher has ended");
   p.sys("rt_sigprocmask", [SIG_BLOCK, all.address, mask.address, SIGSET]);
   p.sys("prctl", [PR.SET_NAME, "cordon-keeper"]);
   p.sys("close", [write]);
-  p.sys("close_range", [3, read - 1, 0]);
-  p.sys("close_range", [read + 1, LAST, 0]);
+  closeRange(p, 3, read - 1);
+  closeRange(p, read + 1, LAST);
   p.loop((_, again) => {
     p.sys("read", [read, byte, 1], { into: n, fail: again });
     p.when([n, "==", 0], ended);

@@ -17,8 +17,8 @@ import {
   SIGSET,
 } from "../../../ffi/constants.ts";
 import { EXIT } from "../../errors.ts";
-import { fork, ifPolled, keepOnly, pipe, pollWord, refuse, tell } from "../kit.ts";
-import type { Program, Slot } from "../program.ts";
+import { closeRange, fork, ifPolled, keepOnly, pipe, pollWord, refuse, tell } from "../kit.ts";
+import type { Label, Program, Slot } from "../program.ts";
 import { findNames } from "./names.ts";
 import { endInput } from "./pump_input.ts";
 import { endOutput, watchOutput } from "./pump_output.ts";
@@ -86,14 +86,15 @@ export function monitor(s: Shared): void {
   fork(p, initPid, s.initLabel, {
     flags: namespaces,
     say: "create namespaces",
-    ...(plan.relay && { pidfd }),
+    ...(plan.relay && !p.oldKernel && { pidfd }),
   });
   p.set(p.suspectMachine, 0);
   const { go, entered, control, report, network } = s;
   const others = [control.write, report.read, report.write];
   if (plan.relay) {
     const init = p.slot();
-    p.field(init, pidfd, 32);
+    if (p.oldKernel) p.set(init, initPid);
+    else p.field(init, pidfd, 32);
     startRelay(p, plan.relay, {
       alive: control.read,
       sandbox: { go, entered, init },
@@ -104,7 +105,7 @@ export function monitor(s: Shared): void {
   p.sys("close", [s.control.read]);
   p.sys("close", [s.report.write]);
   // Whoever reads our output must see its end when the target closes it.
-  p.sys("close_range", [0, 2, 0]);
+  closeRange(p, 0, 2);
   for (const fd of plan.keepFds) p.sys("close", [fd]);
 
   keepOnly(p, s.initLabel);
@@ -117,6 +118,7 @@ export function monitor(s: Shared): void {
     p.sys("read", [signals, info, SIGINFO_SIZE], { fail: again });
     p.field(signal, info, 32);
     p.if([signal, "==", SIG.CHLD], () => {
+      if (plan.endWithParent !== undefined) ifOrphaned(p, plan.endWithParent, orphaned);
       if (pumps.output) watchOutput(s, pumps.output, reason);
       p.goto(again);
     });
@@ -150,7 +152,7 @@ export function monitor(s: Shared): void {
   p.place(broken);
   p.set(p.onAbort, 0);
   p.set(reason, REASON.cordon);
-  p.sys("close_range", [0, 2, 0]); // what was said goes through a pump perhaps, which waits for the end
+  closeRange(p, 0, 2); // what was said goes through a pump perhaps, which waits for the end
   p.if([initPid, "!=", 0], () => p.sys("kill", [initPid, SIG.KILL], { fail: "ignore" }));
 
   p.place(finish);
@@ -178,17 +180,28 @@ export function monitor(s: Shared): void {
 }
 
 /**
- * Watches the parent by pidfd. Not by PR_SET_PDEATHSIG: that fires when the parent's *thread* that started us ends.
- * A parent that is gone already is as good as one that ends now.
+ * Watches the parent by pidfd. Not by PR_SET_PDEATHSIG: that fires when the parent's *thread* that started us ends, so
+ * that {@link ifOrphaned} has to look each time; for old kernels there is nothing else. A parent that is gone already is
+ * as good as one that ends now.
  */
 export function watchParent(p: Program, parent: number, entry: Slot): void {
-  const now = p.slot(), fd = p.slot(), here = p.label();
-  p.sys("pidfd_open", [parent, 0], { into: fd, fail: p.abort, say: `watch the parent process ${parent}` });
+  const now = p.slot(), fd = p.slot(-1), here = p.label();
+  const say = `watch the parent process ${parent}`;
+  if (p.oldKernel) p.sys("prctl", [PR.SET_PDEATHSIG, SIG.CHLD], { fail: p.abort, say });
+  else p.sys("pidfd_open", [parent, 0], { into: fd, fail: p.abort, say });
   p.sys("getppid", [], { into: now });
   p.when([now, "==", parent], here);
   refuse(p, "the process that started this has ended");
   p.place(here);
-  pollWord(p, entry, fd);
+  if (!p.oldKernel) pollWord(p, entry, fd);
+}
+
+/** Goes to `orphaned` when what we watch by signals has ended. To be asked at each SIGCHLD. */
+export function ifOrphaned(p: Program, parent: number, orphaned: Label): void {
+  if (!p.oldKernel) return;
+  const now = p.slot();
+  p.sys("getppid", [], { into: now });
+  p.when([now, "!=", parent], orphaned);
 }
 
 /** A saved sandbox holds paths and ids of one user. */

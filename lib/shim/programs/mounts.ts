@@ -2,9 +2,10 @@
  * Carries out the steps that assemble the root, inside the new namespaces, and makes it the root. Every source is opened
  * again here without following symlinks and mounted by descriptor; every destination is looked up within the new root.
  */
-import { AT, MNT_DETACH, MOUNT_ATTR, MOVE_MOUNT, MS, O, openFlags, RESOLVE } from "../../../ffi/constants.ts";
+import { MNT_DETACH, MOUNT_ATTR, MS } from "../../../ffi/constants.ts";
 import type { Step } from "../../engine/namespaces/steps.ts";
 import { isBelow } from "../../engine/namespaces/tree.ts";
+import type { HostMount } from "../../host/mounts.ts";
 import { descriptorPath } from "../kit.ts";
 import type { Program, Slot } from "../program.ts";
 import {
@@ -12,7 +13,6 @@ import {
   attach,
   bindMount,
   cloneTree,
-  fileSystem,
   makeFile,
   onOwnGround,
   placeText,
@@ -22,6 +22,8 @@ import {
 } from "./assembly.ts";
 import { copyTree } from "./copy.ts";
 import { consoleDevice, reopenDevices } from "./devices.ts";
+import { type MountCalls, NewMountCalls } from "./mount_calls.ts";
+import { OldMountCalls } from "./mount_calls_old.ts";
 import { makeScratch, overlay } from "./overlay.ts";
 import { proc } from "./proc.ts";
 
@@ -32,24 +34,24 @@ export interface MountOptions {
   tmpBytes: number;
   /** Path of cp(1) outside. */
   cp: string;
+  /** The mounts of this machine, where the kernel is an old one. */
+  hostMounts?: HostMount[];
 }
 
 /** Appends the operations that assemble the root and pivot into it. */
 export function assembleRoot(p: Program, steps: Step[], options: MountOptions): void {
   const { assembleAt } = options;
-  const how = (resolve: number) => p.words(O.PATH | O.CLOEXEC, 0, resolve);
-  const a: Assembly = {
+  const shared: Omit<Assembly, "mounts"> = {
     p,
     root: p.slot(),
     base: p.slot(),
     assembleAt,
-    sourceHow: how(RESOLVE.NO_SYMLINKS | RESOLVE.NO_MAGICLINKS),
-    destHow: how(RESOLVE.IN_ROOT),
     pathOf: descriptorPath(p),
     scratch: p.slot(),
     cp: options.cp,
     own: [],
   };
+  const a: Assembly = Object.assign(shared, { mounts: mountCalls(shared as Assembly, options) });
   const umask = p.slot(), start = p.label();
   p.goto(start);
   a.pathOf.define();
@@ -61,12 +63,12 @@ export function assembleRoot(p: Program, steps: Step[], options: MountOptions): 
   // A source that contains the place of assembly is opened before that is covered.
   const early = new Map<Step, Slot>();
   for (const step of steps) {
+    if (p.oldKernel) break; // where sources stay in sight
     if ("source" in step && (step.do === "root" || step.do === "bind") && isBelow(assembleAt, step.source)) {
       early.set(step, cloneTree(a, step));
     }
   }
-  const flags = O.PATH | openFlags(p.arch).DIRECTORY | O.CLOEXEC;
-  p.sys("openat", [AT.FDCWD, assembleAt, flags, 0], { into: a.base, say: `open ${assembleAt}` });
+  a.mounts.begin();
   p.set(p.suspectMachine, 1);
   const overlays = steps.some((s) => s.do === "overlay");
   if (overlays) makeScratch(a, options.tmpBytes);
@@ -76,8 +78,7 @@ export function assembleRoot(p: Program, steps: Step[], options: MountOptions): 
     tmpfs(a, a.root, { bytes: options.tmpBytes, mode: 0o755 });
     a.own.push({ dest: "/", fd: a.root });
   }
-  const onto = [a.root, "", a.base, "", MOVE_MOUNT.F_EMPTY_PATH | MOVE_MOUNT.T_EMPTY_PATH];
-  p.sys("move_mount", onto, { say: `mount the new root on ${assembleAt}` });
+  a.mounts.placeRoot();
 
   const readOnlyAtEnd: { fd: Slot; dest: string }[] = [];
   const outer = outerPaths(steps);
@@ -91,6 +92,7 @@ export function assembleRoot(p: Program, steps: Step[], options: MountOptions): 
   for (const { fd, dest } of readOnlyAtEnd) readOnly(a, fd, dest);
   reopenDevices(a);
   p.set(p.suspectMachine, 1);
+  a.mounts.finish();
   for (const { fd, dest } of a.own) if (dest !== "/") p.sys("close", [fd]);
   p.sys("umask", [umask]);
 
@@ -101,6 +103,10 @@ export function assembleRoot(p: Program, steps: Step[], options: MountOptions): 
   // Held by init they would keep the host's file systems busy for as long as the sandbox lives.
   for (const fd of [a.base, a.root]) p.sys("close", [fd]);
   if (overlays) p.sys("close", [a.scratch]);
+}
+
+function mountCalls(a: Assembly, { hostMounts }: MountOptions): MountCalls {
+  return a.p.oldKernel ? new OldMountCalls(a, hostMounts ?? []) : new NewMountCalls(a);
 }
 
 /** Every path that something is made or mounted below. */
@@ -172,7 +178,7 @@ function apply(a: Assembly, step: Step, pending: Pending): void {
     case "devpts": {
       const fd = p.slot();
       const options: [string, string?][] = [["newinstance"], ["ptmxmode", "0666"], ["mode", "0620"]];
-      fileSystem(a, fd, { type: "devpts", options, attributes: MOUNT_ATTR.NOSUID | MOUNT_ATTR.NOEXEC });
+      a.mounts.make(fd, { type: "devpts", options, attributes: MOUNT_ATTR.NOSUID | MOUNT_ATTR.NOEXEC });
       attach(a, fd, { dest: step.dest, own: true });
       p.sys("close", [fd]);
       return;

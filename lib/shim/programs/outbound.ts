@@ -20,7 +20,7 @@ import {
   SOL_SOCKET,
 } from "../../../ffi/constants.ts";
 import { socketAddress } from "../../host/address.ts";
-import { decimalRoutine, fork, gather, ifPolled, refuse } from "../kit.ts";
+import { closeRange, decimalRoutine, fork, gather, ifPolled, refuse } from "../kit.ts";
 import type { Address, Program, Slot } from "../program.ts";
 import { startRelay } from "./relay.ts";
 import type { Shared } from "./sandbox.ts";
@@ -116,7 +116,7 @@ function startKeeper(
   const digits = p.buffer(24), decimal = decimalRoutine(p);
   decimal.call(initPid, digits);
   fork(p, pid, stack, { say: `start ${helper.name}` });
-  p.sys("close_range", [0, 2, 0]);
+  closeRange(p, 0, 2);
   const polled = p.words(BigInt(ALIVE), BigInt(CHILDREN) | BigInt(POLL.IN) << 32n);
   p.loop((leave, again) => {
     p.sys("ppoll", [polled, 2, 0, 0, SIGSET], { fail: again });

@@ -2,7 +2,7 @@
 import { AT, MOUNT_ATTR, MOVE_MOUNT, O } from "../../../ffi/constants.ts";
 import type { Step } from "../../engine/namespaces/steps.ts";
 import type { Slot } from "../program.ts";
-import { type Assembly, attach, fileSystem, openSource, tmpfs } from "./assembly.ts";
+import { type Assembly, attach, tmpfs } from "./assembly.ts";
 
 const WHITEOUT_PROBE = "overlayfs (removing a directory that has lower files)";
 
@@ -23,7 +23,7 @@ function overlayAt(a: Assembly, { name, lower, into, say }: OverlayOptions): voi
     p.sys("mkdirat", [a.scratch, `${name}-${part}`, 0o755], { say });
   }
   if (typeof lower !== "string") a.pathOf.call(lower);
-  fileSystem(a, into, {
+  a.mounts.make(into, {
     type: "overlay",
     options: [
       ["userxattr"],
@@ -62,7 +62,7 @@ function probeOverlay(a: Assembly): void {
 export function overlay(a: Assembly, step: Step & { do: "overlay" }): void {
   const { p } = a;
   const lower = p.slot(), fd = p.slot();
-  openSource(a, step.source, lower);
+  a.mounts.openSource(step.source, lower);
   overlayAt(a, {
     name: `overlay${p.operations.length}`,
     lower,

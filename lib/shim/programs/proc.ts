@@ -1,7 +1,7 @@
 /** The private /proc, with what could change the machine read-only or covered. */
-import { AT, MOUNT_ATTR, MOVE_MOUNT, O, OPEN_TREE } from "../../../ffi/constants.ts";
+import { MOUNT_ATTR, O } from "../../../ffi/constants.ts";
 import type { Step } from "../../engine/namespaces/steps.ts";
-import { type Assembly, attach, fileSystem, maybe, setAttributes } from "./assembly.ts";
+import { type Assembly, attach, maybe } from "./assembly.ts";
 import { coverWithNull } from "./devices.ts";
 
 const PROC_READ_ONLY = ["sys", "irq", "bus", "fs", "sysrq-trigger"];
@@ -26,7 +26,7 @@ export function proc(a: Assembly, step: Step & { do: "proc" }): void {
   const { p } = a;
   const fd = p.slot(), knob = p.slot();
   const attributes = MOUNT_ATTR.NOSUID | MOUNT_ATTR.NODEV | MOUNT_ATTR.NOEXEC;
-  fileSystem(a, fd, { type: "proc", options: [], attributes });
+  a.mounts.make(fd, { type: "proc", options: [], attributes });
   attach(a, fd, { dest: step.dest, own: a.own[0]?.dest === "/" });
   if (step.nested) {
     p.sys("close", [fd]);
@@ -39,14 +39,13 @@ export function proc(a: Assembly, step: Step & { do: "proc" }): void {
   for (const name of step.root ? [...PROC_READ_ONLY, ...ROOT_READ_ONLY] : PROC_READ_ONLY) {
     maybe(p, (absent) => {
       const tree = p.slot();
-      const flags = OPEN_TREE.CLONE | OPEN_TREE.CLOEXEC | AT.RECURSIVE;
-      p.sys("open_tree", [fd, name, flags], { into: tree, fail: absent, say: `take /proc/${name}` });
-      setAttributes(a, tree, {
+      a.mounts.takeOne({ fd, name }, tree, { recursive: true, fail: absent, say: `take /proc/${name}` });
+      a.mounts.restrict(tree, {
         attributes: MOUNT_ATTR.RDONLY | attributes,
         recursive: true,
         say: `make /proc/${name} read-only`,
       });
-      p.sys("move_mount", [tree, "", fd, name, MOVE_MOUNT.F_EMPTY_PATH], { say: `mount /proc/${name}` });
+      a.mounts.put(tree, { fd, name }, { say: `mount /proc/${name}` });
       p.sys("close", [tree]);
     });
   }

@@ -3,7 +3,7 @@
  * between the other end and the pipes on 0 and 1.
  */
 import { IOCTL, SIG } from "../../../ffi/constants.ts";
-import { fork, gather, keepOnly, LAST, silently } from "../kit.ts";
+import { closeRange, fork, gather, keepOnly, LAST, silently } from "../kit.ts";
 import type { Argument, Program, Slot } from "../program.ts";
 import { dieWithMonitor } from "./pump_kit.ts";
 import type { Shared } from "./sandbox.ts";
@@ -62,7 +62,7 @@ function pump(s: Shared, from: Argument, to: Argument): void {
 /** Lets the terminal go, and waits until all that appeared on it has arrived. */
 export function leavePty(p: Program, { input, output }: PtyPumps): void {
   const gone = p.label();
-  p.sys("close_range", [0, LAST, 0]);
+  closeRange(p, 0, LAST);
   p.sys("wait4", [output, 0, 0, 0], { fail: "ignore" });
   p.sys("kill", [input, SIG.KILL], { fail: "ignore" });
   p.sys("wait4", [input, 0, 0, 0], { fail: gone });

@@ -1,6 +1,6 @@
 /** The pump of input: from a regular file on stdin into the pipe the target reads. */
 import { E, F, IOCTL, SIG, SPLICE } from "../../../ffi/constants.ts";
-import { fork, keepOnly, LAST, pipe, pipeSlots, silently } from "../kit.ts";
+import { closeRange, fork, keepOnly, LAST, pipe, pipeSlots, silently } from "../kit.ts";
 import type { Program, Slot } from "../program.ts";
 import { dieWithMonitor, ifRegular, writeAll } from "./pump_kit.ts";
 import type { Shared } from "./sandbox.ts";
@@ -59,7 +59,7 @@ function inputPump(s: Shared, to: Slot): void {
   p.place(silent);
   p.sys("close", [2]);
   p.place(ready);
-  p.sys("close_range", [3, LAST, 0]);
+  closeRange(p, 3, LAST);
   const end = p.label();
   keepOnly(p, end);
   p.loop(() => {

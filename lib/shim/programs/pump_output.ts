@@ -1,7 +1,7 @@
 /** The pump of output: from the pipes the target writes to stdout and stderr, counted where they are limited. */
 import { F, O, POLL, SIG, SIGSET, STATX_FIELD, W } from "../../../ffi/constants.ts";
 import { EXIT } from "../../errors.ts";
-import { fork, ifPolled, keepOnly, LAST, pipe, pipeSlots, pollWord, silently } from "../kit.ts";
+import { closeRange, fork, ifPolled, keepOnly, LAST, pipe, pipeSlots, pollWord, silently } from "../kit.ts";
 import type { Address, Label, Program, Slot } from "../program.ts";
 import { dieWithMonitor, ifRegular, writeAll } from "./pump_kit.ts";
 import { REASON } from "./result.ts";
@@ -91,11 +91,11 @@ function outputPump(p: Program, { reads, limit }: Output): void {
   p.when([reads[1], "<", 0], alone);
   p.sub(second, reads[1], 1);
   p.add(above, reads[1], 1);
-  p.if([second, ">=", 3], () => p.sys("close_range", [3, second, 0]));
-  p.sys("close_range", [above, LAST, 0]);
+  p.if([second, ">=", 3], () => closeRange(p, 3, second));
+  closeRange(p, above, LAST);
   p.goto(closed);
   p.place(alone);
-  p.sys("close_range", [3, LAST, 0]);
+  closeRange(p, 3, LAST);
   p.place(closed);
   p.if([reads[0], ">=", 0], () => {
     p.set(reads[0], 0);

@@ -5,11 +5,13 @@
  */
 import {
   AF,
+  AT,
   CLONE,
   E,
   F,
   IPPROTO_TCP,
   O,
+  openFlags,
   POLL,
   PR,
   SFD_CLOEXEC,
@@ -20,7 +22,17 @@ import {
 } from "../../../ffi/constants.ts";
 import { socketAddress } from "../../host/address.ts";
 import type { Forward } from "../../spec/spec.ts";
-import { fork, gather, ifPolled, type Pipe, pipe, pipeSlots } from "../kit.ts";
+import {
+  closeRange,
+  fork,
+  gather,
+  ifPolled,
+  listDescriptors,
+  numberPath,
+  type Pipe,
+  pipe,
+  pipeSlots,
+} from "../kit.ts";
 import type { Address, Argument, Label, Program, Slot } from "../program.ts";
 import { dropCapabilities } from "./privileges.ts";
 import { lengthen, look, pause } from "./relay_ready.ts";
@@ -48,7 +60,7 @@ export interface SandboxLinks {
   go: Pipe;
   /** A byte says to init that the relay has entered and serves; its end of file alone, that it could not. */
   entered: Pipe;
-  /** pidfd of init. */
+  /** pidfd of init; on old kernels its pid. */
   init: Slot;
 }
 
@@ -60,6 +72,8 @@ const CHILDREN = FOUND + 1, TOLD = FOUND + 2, TELL = FOUND + 3, LISTENERS = FOUN
 /** Appends the acceptor's operations; it never falls through. */
 export function acceptor(p: Program, plan: RelayPlan<Argument>, links: RelayLinks): void {
   const t = p.slot();
+  // Inside, /proc shows nothing of us.
+  const list = links.sandbox && p.oldKernel ? listDescriptors(p) : undefined;
   if (links.sandbox) enter(p, links.sandbox);
   for (const { listenFd } of plan.forwards) {
     p.sys("fcntl", [listenFd, F.SETFL, O.NONBLOCK]);
@@ -81,7 +95,7 @@ export function acceptor(p: Program, plan: RelayPlan<Argument>, links: RelayLink
     ...plan.forwards.map(({ listenFd }) => listenFd),
   ];
   const entered = ALIVE + kept.length;
-  gather(p, links.sandbox ? [...kept, links.sandbox.entered.write] : kept, ALIVE);
+  gather(p, links.sandbox ? [...kept, links.sandbox.entered.write] : kept, ALIVE, list);
   if (links.sandbox) {
     p.sys("write", [entered, "!", 1], { fail: "ignore" });
     p.sys("close", [entered]);
@@ -95,13 +109,35 @@ function enter(p: Program, { go, entered, init }: SandboxLinks): void {
   p.sys("close", [go.write]);
   p.sys("close", [entered.read]);
   p.sys("read", [go.read, byte, 1], { fail: "ignore" }); // returns at its end of file
-  const namespaces = CLONE.NEWUSER | CLONE.NEWNS | CLONE.NEWNET;
-  p.sys("setns", [init, namespaces], { fail: failed, say: "enter the sandbox's namespaces" });
+  const say = "enter the sandbox's namespaces";
+  if (p.oldKernel) enterEach(p, init, { fail: failed, say });
+  else p.sys("setns", [init, CLONE.NEWUSER | CLONE.NEWNS | CLONE.NEWNET], { fail: failed, say });
   p.goto(inside);
   p.place(failed);
+  if (p.oldKernel) p.if([p.errno, "==", E.NOENT], () => p.exit(0));
   p.when([p.errno, "!=", E.SRCH], p.abort);
   p.exit(0); // init could not assemble the sandbox, and has said why
   p.place(inside);
+}
+
+/** Before Linux 5.8 setns(2) takes a file of one namespace at a time; the user namespace gives the right to the others. */
+function enterEach(p: Program, pid: Slot, { fail, say }: { fail: Label; say: string }): void {
+  const of = numberPath(p, "/proc/"), start = p.label(), process = p.slot();
+  p.goto(start);
+  of.define();
+  p.place(start);
+  of.call(pid);
+  p.sys("openat", [AT.FDCWD, of.path, O.PATH | O.CLOEXEC | openFlags(p.arch).DIRECTORY, 0], {
+    into: process,
+    fail,
+    say,
+  });
+  const files = ([["user", CLONE.NEWUSER], ["net", CLONE.NEWNET], ["mnt", CLONE.NEWNS]] as const)
+    .map(([name, type]) => ({ fd: p.slot(), name, type }));
+  for (const { fd, name } of files) {
+    p.sys("openat", [process, `ns/${name}`, O.RDONLY | O.CLOEXEC, 0], { into: fd, fail, say });
+  }
+  for (const { fd, type } of files) p.sys("setns", [fd, type], { fail, say });
 }
 
 /** One record of 64 bytes for each listener: whether to hold, then twice family, address and its length. */
@@ -200,7 +236,7 @@ function accept(p: Program, plan: RelayPlan<Argument>): void {
     p.goto(connection);
   });
   p.place(connection);
-  p.sys("close_range", [CHILDREN, LISTENERS + count - 1, 0]);
+  closeRange(p, CHILDREN, LISTENERS + count - 1);
   carry(p, { client, record, guarded });
   ended.define();
 }
@@ -309,7 +345,8 @@ export function startRelay(
   p.place(parent);
   if (links.sandbox) {
     const { go, entered, init } = links.sandbox;
-    for (const fd of [go.read, go.write, entered.read, entered.write, init]) p.sys("close", [fd]);
+    for (const fd of [go.read, go.write, entered.read, entered.write]) p.sys("close", [fd]);
+    if (!p.oldKernel) p.sys("close", [init]);
   }
   for (const { listenFd } of plan.forwards) p.sys("close", [listenFd]);
 }

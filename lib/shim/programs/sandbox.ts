@@ -10,6 +10,7 @@
  */
 import type { Arch } from "../../../ffi/syscalls.ts";
 import type { Step } from "../../engine/namespaces/steps.ts";
+import type { HostMount } from "../../host/mounts.ts";
 import { Label, Program, type Slot } from "../program.ts";
 import { type Pipe, pipeSlots } from "../kit.ts";
 import { initProcess } from "./init.ts";
@@ -37,6 +38,8 @@ export interface SandboxPlan {
   clearGroups: boolean;
   steps: Step[];
   assembleAt: string;
+  /** The mounts of this machine, where the kernel is an old one: see {@link Program}. */
+  hostMounts?: HostMount[];
   tmpBytes: number;
   cp: string;
   hostname: string;
@@ -123,7 +126,7 @@ export const END_ALL = 0x200;
 
 /** Builds the program of a sandbox. */
 export function sandboxProgram(plan: SandboxPlan): Program {
-  const p = new Program(plan.arch);
+  const p = new Program(plan.arch, plan.hostMounts !== undefined);
   p.trace = plan.verbose;
   const s: Shared = {
     p,

@@ -3,7 +3,7 @@
  * a way out and is refused. Regular files go through the pumps of `pumps.ts`.
  */
 import { AT, F, O, S, STATX, STATX_FIELD, STATX_SIZE } from "../../../ffi/constants.ts";
-import { LAST, refuse } from "../kit.ts";
+import { closeRange, LAST, refuse } from "../kit.ts";
 import type { Address, Argument, Program, Slot } from "../program.ts";
 import type { SandboxPlan } from "./sandbox.ts";
 
@@ -26,10 +26,10 @@ export function closeAllBut(p: Program, plan: SandboxPlan): void {
   for (const { listenFd } of plan.relay?.forwards ?? []) kept.add(listenFd);
   let from = 3;
   for (const fd of [...kept].filter((n) => n > 2).sort((a, b) => a - b)) {
-    if (fd > from) p.sys("close_range", [from, fd - 1, 0]);
+    if (fd > from) closeRange(p, from, fd - 1);
     from = fd + 1;
   }
-  p.sys("close_range", [from, LAST, 0]);
+  closeRange(p, from, LAST);
 }
 
 /** Refuses descriptors that lead out of the sandbox, and names that are not open. */

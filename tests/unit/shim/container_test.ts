@@ -50,6 +50,7 @@ function room({ ppoll, read }: Kernel): Kernel {
 function launcher(events: Event[], { early = new Uint8Array(), kernel = {} as Kernel } = {}): Process {
   const program = containerProgram({
     arch: "x86_64",
+    oldKernel: false,
     streamFd: STREAM,
     early,
     relay: { forwards: [], most: 8 },
@@ -245,6 +246,7 @@ Deno.test("a kernel that was killed leaves word when memory had run out, and onl
 function keeper(...told: string[]): Process {
   const program = keeperProgram({
     arch: "x86_64",
+    oldKernel: false,
     line: { read: 8, write: 9 },
     reap: ["/cordon", "end"],
     reapLater: ["/cordon", "end", "--awaited"],
