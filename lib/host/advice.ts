@@ -230,13 +230,17 @@ const noMemfd: Rule = ({ step }, { sysctl, runtimeDir }) => {
   };
 };
 
-/** The first release with mount_setattr(2), the youngest of the calls that the set-up makes. */
-function isTooOld({ kernel }: Situation): boolean {
-  return kernel.major < 5 || (kernel.major === 5 && kernel.minor < 12);
+/** The oldest release that sandboxes work on: that of RHEL 8. */
+const OLDEST = { major: 4, minor: 18 };
+
+function isOlder({ kernel }: Situation, { major, minor }: { major: number; minor: number }): boolean {
+  return kernel.major < major || (kernel.major === major && kernel.minor < minor);
 }
 
 function missingCall(situation: Situation): string {
-  if (isTooOld(situation)) return `Linux ${situation.kernel.release} is older than 5.12, which cordon needs`;
+  if (isOlder(situation, OLDEST)) {
+    return `Linux ${situation.kernel.release} is older than ${OLDEST.major}.${OLDEST.minor}, which cordon needs`;
+  }
   return situation.filtered
     ? "the kernel answered ENOSYS although it is young enough: the seccomp filter around us may hide the call"
     : "the kernel answered ENOSYS";
@@ -252,11 +256,8 @@ export function adviseOnWords(said: string, situation: Situation): Advice {
 
 const oldKernel: Rule = ({ step, errno }, situation) => {
   const { kernel } = situation;
-  if (step === "read-only" && errno === "ENOSYS") {
-    return { what: describeStep(step), why: missingCall(situation) };
-  }
-  const noOverlay = kernel.major < 5 || (kernel.major === 5 && kernel.minor < 11);
-  if (step !== "overlay" || !noOverlay) return undefined;
+  if (errno === "ENOSYS") return { what: describeStep(step), why: missingCall(situation) };
+  if (step !== "overlay" || !isOlder(situation, { major: 5, minor: 11 })) return undefined;
   return {
     what: describeStep(step),
     why: `Linux ${kernel.release} is older than 5.11, the first that allows it to ordinary users`,

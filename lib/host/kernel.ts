@@ -1,9 +1,6 @@
 /** What this machine's kernel lacks. */
 import { hasMountSetattr } from "../../ffi/libc.ts";
 
-/** The oldest release that sandboxes work on: that of RHEL 8. */
-export const OLDEST = { major: 4, minor: 18 };
-
 let old: boolean | undefined;
 
 /**

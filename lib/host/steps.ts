@@ -3,7 +3,7 @@
  * one after another. The kernel refuses most of them to a process with threads, as ours is.
  */
 
-import { AT, CLONE, MNT_DETACH, MOUNT_ATTR, MS, O, PR, SECCOMP } from "../../ffi/constants.ts";
+import { AT, CLONE, E, MNT_DETACH, MOUNT_ATTR, MS, O, PR, SECCOMP, STATFS } from "../../ffi/constants.ts";
 import type { Arch } from "../../ffi/syscalls.ts";
 import { fork } from "../shim/kit.ts";
 import { type Label, Program } from "../shim/program.ts";
@@ -107,15 +107,7 @@ function addStep(id: StepId, builder: Builder): void {
       return mount("/usr", `${AREA}/usr`, "none", MS.BIND | MS.REC);
     case "read-only":
       // struct mount_attr: attr_set, attr_clr, propagation, userns_fd
-      return p.sys("mount_setattr", [
-        AT.FDCWD,
-        `${AREA}/usr`,
-        AT.RECURSIVE,
-        p.words(MOUNT_ATTR.RDONLY, 0, 0, 0),
-        32,
-      ], {
-        fail,
-      });
+      return addReadOnly(builder);
     case "overlay":
       return mount(
         "overlay",
@@ -137,6 +129,25 @@ function addStep(id: StepId, builder: Builder): void {
       return p.sys("seccomp", [SECCOMP.SET_MODE_FILTER, 0, p.words(1, filter)], { fail });
     }
   }
+}
+
+/** By one call, or where the kernel lacks that by a remount, which has to repeat the flags that are there. */
+function addReadOnly({ p, fail }: Builder): void {
+  const path = `${AREA}/usr`, absent = p.label("no mount_setattr"), done = p.label();
+  p.sys("mount_setattr", [AT.FDCWD, path, AT.RECURSIVE, p.words(MOUNT_ATTR.RDONLY, 0, 0, 0), 32], {
+    fail: absent,
+  });
+  p.goto(done);
+  p.place(absent);
+  p.when([p.errno, "!=", E.NOSYS], fail);
+  const fd = p.slot(), flags = p.slot(), stat = p.buffer(STATFS.SIZE);
+  p.sys("openat", [AT.FDCWD, path, O.PATH | O.CLOEXEC, 0], { into: fd, fail });
+  p.sys("fstatfs", [fd, stat], { fail });
+  p.and(flags, stat.cell(STATFS.FLAGS), STATFS.SAME & ~MS.RDONLY);
+  p.add(flags, flags, MS.REMOUNT | MS.BIND | MS.RDONLY);
+  p.sys("mount", [0, path, 0, flags, 0], { fail });
+  p.sys("close", [fd]);
+  p.place(done);
 }
 
 /** Shows our own ids inside. A process without the right to set groups must first give up setgroups(2). */

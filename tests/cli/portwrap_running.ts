@@ -20,6 +20,8 @@ export interface RunningOptions {
   bare?: boolean;
   env?: Record<string, string>;
   cwd?: string;
+  /** As for {@link cordonArgv}. */
+  prefix?: readonly string[];
 }
 
 /** The guest's port in these tests. */
@@ -32,6 +34,7 @@ export async function start(p: Person, command: string[], options: RunningOption
     ["portwrap", ...ports, "--ready", ready, ...(options.args ?? []), "--", ...command],
     {
       user: p.name === "user" ? "ordinary" : "caller",
+      ...(options.prefix && { prefix: options.prefix }),
     },
   );
   const child = new Deno.Command(argv[0]!, {

@@ -9,6 +9,8 @@ export interface CordonOptions extends RunOptions {
   user?: "caller" | "ordinary";
   /** The name it is called by, through a link (`isolate.sh`). */
   argv0?: string;
+  /** What it is started with, such as `onOldKernel()`. */
+  prefix?: readonly string[];
 }
 
 const BUILT = new URL("../../build/cordon", import.meta.url).pathname;
@@ -48,7 +50,7 @@ let callerHome: string | undefined;
 
 /** The whole command line for {@link cordon}, for tests that start it in their own way. */
 export function cordonArgv(argv: readonly string[], options: CordonOptions = {}): string[] {
-  const whole = [executableAs(options.argv0 ?? "cordon"), ...argv];
+  const whole = [...options.prefix ?? [], executableAs(options.argv0 ?? "cordon"), ...argv];
   return options.user === "ordinary" ? asUserArgv(whole) : whole;
 }
 
