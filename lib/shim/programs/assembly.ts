@@ -33,7 +33,7 @@ export interface Assembly {
 }
 
 /** Paths in the new root are relative to its descriptor. */
-function relative(path: string): string {
+export function relative(path: string): string {
   return path === "/" ? "." : path.slice(1);
 }
 
