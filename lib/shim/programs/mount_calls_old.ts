@@ -17,7 +17,7 @@ import type { AttributeOptions, FileSystemOptions, MountCalls, Place } from "./m
 
 const STAGE = "/stage", STAGE_FILE = "/stage-file", NEW_ROOT = "/newroot";
 /** `oldroot` in the root of ours. */
-export const OLD_ROOT = "oldroot";
+const OLD_ROOT = "oldroot";
 const COUNTS = 5;
 const REMOUNT = MS.REMOUNT | MS.BIND;
 const NOSYMFOLLOW_SHIFT = Math.log2(STATFS.NOSYMFOLLOW / MS.NOSYMFOLLOW);
