@@ -6,7 +6,7 @@ import { ordinaryUser, program, test, userns } from "../helpers/need.ts";
 import { eventually } from "../helpers/processes.ts";
 import { relay } from "../helpers/relay.ts";
 import { baseEnv } from "../helpers/run.ts";
-import { mark, type Serving, serving, sleeping, TOKEN } from "../helpers/serving.ts";
+import { mark, type Serving, serving, sleeping, TOKEN, until } from "../helpers/serving.ts";
 
 const options = { needs: [ordinaryUser, userns] };
 
@@ -125,6 +125,34 @@ test("-i: signals are the command's; the third interrupt ends it", options, asyn
   deaf.kill("SIGINT");
   assert.equal(await deaf.ended(), 130);
   await eventually("the command is gone", () => !sleeping(word));
+});
+
+test("-i: an interrupt ends one that still waits for its turn", options, async () => {
+  await using server = await serving({
+    config: `auth = false
+engine = "namespaces"
+concurrency = 1
+[policies.default]
+images = ["host"]
+[tenants.default]
+`,
+  });
+  const there = ["--api", server.url, "-i", "host"];
+  const first = start([...there, "sh", "-c", "echo ready; cat"]);
+  await first.shows("ready");
+  const word = mark();
+  const second = start([...there, "sleep", word]);
+  const states = async () => {
+    const response = await server.request("/v1/executions", { token: "" });
+    // deno-lint-ignore no-explicit-any
+    return (await response.json()).executions.map(({ state }: any) => state).join();
+  };
+  await until(async () => await states() === "queued,running");
+  second.kill("SIGINT");
+  assert.equal(await second.ended(), 130);
+  assert.equal(await states(), "cancelled,running");
+  await first.eof();
+  assert.equal(await first.ended(), 0);
 });
 
 test("-i --sig-proxy=false: a signal ends the run, and the command with it", options, async () => {

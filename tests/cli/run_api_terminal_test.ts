@@ -159,6 +159,27 @@ test(
     }),
 );
 
+test(
+  "-i at a terminal: lines, Ctrl-D, Ctrl-C, and no waiting for a key at the end",
+  options,
+  () =>
+    session(async (pty) => {
+      await begin(pty, `$C run -i host sh -c 'echo rea""dy; sed "s/^/got /"'`);
+      await pty.expect(/ready\r\n/);
+      await pty.type("one\n");
+      await pty.expect(/one\r\n/);
+      await pty.type("\x04");
+      await pty.expect(/got one\r\n/);
+      await same(pty, 0);
+      await begin(pty, `$C run -i host sh -c 'echo rea""dy; exec sleep 600'`);
+      await pty.expect(/ready\r\n/);
+      await pty.type("\x03");
+      await same(pty, 130);
+      await begin(pty, "$C run -i host false");
+      await same(pty, 1);
+    }),
+);
+
 test("-it needs a terminal; another API has none", options, async () => {
   await using server = await serving();
   const none = await cordon(["run", "--api", `${server.url}/${TOKEN}`, "-it", "host", "true"]);
