@@ -30,7 +30,8 @@ export const serve = defineCommand<ServeOptions>({
     "this machine cannot enforce is named at the start.\n\n" +
     "The token stands in the URL, as its password (http://me:TOKEN@HOST:PORT) or in its path (http://HOST:PORT/TOKEN). " +
     "Every execution is recorded in the state directory. SIGHUP reads the configuration again, SIGTERM ends the server " +
-    "when what runs is answered, a second one at once.",
+    "when what runs is answered, a second one at once.\n\n" +
+    "cordon serve token makes and takes back tokens; cordon serve check-policy says what the configuration allows.",
   usage: ["[OPTION…]"],
   examples: [
     { text: "On the usual port, with a new token", command: "cordon serve" },

@@ -5,23 +5,30 @@ import { Problem } from "./problem.ts";
 /** JSON.parse takes any depth; nothing that is asked for here is deeper than this. */
 const DEEPEST = 16;
 const MOST_ERRORS = 20;
-/** Bytes of all bodies together that are read and not whole yet. */
-const MOST_COMING = 128 * 2 ** 20;
-const COMING_RETRY_S = 5;
+/** Bytes of bodies that are read and not whole yet: of one tenant, of all together. */
+const MOST_COMING = { tenant: 32 * 2 ** 20, all: 128 * 2 ** 20 };
+const RETRY = { "retry-after": "5" };
 
+const comingOf = new Map<string, number>();
 let coming = 0;
+
+export interface BodyOptions {
+  tenant: string;
+  /** Bytes of a body. */
+  most: number;
+}
 
 /** @throws Problem */
 export async function readJson<Schema extends z.ZodType>(
   request: Request,
   schema: Schema,
-  most: number,
+  { tenant, most }: BodyOptions,
 ): Promise<z.output<Schema>> {
   const type = (request.headers.get("content-type") ?? "").split(";")[0]!;
   if (type.trim().toLowerCase() !== "application/json") {
     throw new Problem("unsupported-media-type", { detail: "Wanted application/json" });
   }
-  const bytes = await readAtMost(request, most);
+  const bytes = await readAtMost(request, { tenant, most });
   return check(schema, parse(bytes));
 }
 
@@ -72,7 +79,7 @@ function depth(text: string): number {
 }
 
 /** The body, unless it is longer: then the rest is not read. */
-async function readAtMost(request: Request, most: number): Promise<Uint8Array> {
+async function readAtMost(request: Request, { tenant, most }: BodyOptions): Promise<Uint8Array> {
   const tooLarge = () => new Problem("too-large", { detail: `The body is longer than ${most} bytes` });
   if (Number(request.headers.get("content-length") ?? 0) > most) throw tooLarge();
   const parts: Uint8Array[] = [];
@@ -80,16 +87,20 @@ async function readAtMost(request: Request, most: number): Promise<Uint8Array> {
   try {
     for await (const part of request.body ?? []) {
       size += part.length;
-      coming += part.length;
+      const own = count(tenant, part.length);
       if (size > most) throw tooLarge();
-      // Thousands of connections could each have most of a body.
-      if (coming > MOST_COMING) {
-        throw new Problem("capacity", { headers: { "retry-after": String(COMING_RETRY_S) } });
+      // Thousands of connections could each have most of a body, and one tenant all of what there is for all.
+      if (own > MOST_COMING.tenant) {
+        throw new Problem("tenant-busy", {
+          detail: "There are too many bodies of this tenant on their way",
+          headers: RETRY,
+        });
       }
+      if (coming > MOST_COMING.all) throw new Problem("capacity", { headers: RETRY });
       parts.push(part);
     }
   } finally {
-    coming -= size;
+    count(tenant, -size);
   }
   const whole = new Uint8Array(size);
   let at = 0;
@@ -98,4 +109,13 @@ async function readAtMost(request: Request, most: number): Promise<Uint8Array> {
     at += part.length;
   }
   return whole;
+}
+
+/** How much there is of the tenant's now. */
+function count(tenant: string, bytes: number): number {
+  coming += bytes;
+  const own = (comingOf.get(tenant) ?? 0) + bytes;
+  if (own > 0) comingOf.set(tenant, own);
+  else comingOf.delete(tenant);
+  return own;
 }

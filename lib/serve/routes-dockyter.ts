@@ -41,7 +41,10 @@ type Answer = Omit<z.input<typeof ExecuteAnswer>, "stdout" | "stderr"> & {
 
 async function execute(call: Call, tenant: Tenant): Promise<Response> {
   const { service, request, requestId } = call;
-  const { cmd, args } = await readJson(request, ExecuteRequest, MOST_EXECUTE_BYTES);
+  const { cmd, args } = await readJson(request, ExecuteRequest, {
+    tenant: tenant.name,
+    most: MOST_EXECUTE_BYTES,
+  });
   const verdict = service.judge({ tenant, args, cmd });
   if ("refused" in verdict) {
     service.metrics.refused(verdict.rule);

@@ -21,7 +21,7 @@ export const sessionRoutes: Route[] = [
     summary: "Begin a session: a working directory that stays between commands",
     body: { schema: CreateSession, most: MOST_CREATE_BYTES },
     answers: { 201: { description: "It has begun", schema: Session } },
-    problems: ["refused", "draining"],
+    problems: ["refused", "draining", "tenant-busy"],
     answer: create,
   },
   {
@@ -57,7 +57,10 @@ export const sessionRoutes: Route[] = [
 
 async function create(call: Call, tenant: Tenant): Promise<Response> {
   const { request, service } = call;
-  const asked = await readJson(request, CreateSession, MOST_CREATE_BYTES);
+  const asked = await readJson(request, CreateSession, {
+    tenant: tenant.name,
+    most: MOST_CREATE_BYTES,
+  });
   const { sessions: limits } = tenant.policy;
   const { idle_seconds: idle = limits.idleSeconds, ...rest } = asked;
   if (idle > limits.idleSeconds) {

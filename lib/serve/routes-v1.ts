@@ -122,7 +122,10 @@ async function create(call: Call, tenant: Tenant): Promise<Response> {
   const header = request.headers.get("idempotency-key");
   const name = header === null ? undefined : check(IdempotencyKey, header);
   const { encoding } = check(CreateQuery, Object.fromEntries(call.query));
-  const asked = await readJson(request, CreateExecution, MOST_CREATE_BYTES);
+  const asked = await readJson(request, CreateExecution, {
+    tenant: tenant.name,
+    most: MOST_CREATE_BYTES,
+  });
   const hash = createHash("sha256").update(JSON.stringify({ ...asked, wait: undefined })).digest("hex");
   const known = name === undefined ? undefined : before(call, tenant, { name, hash });
   if (known) return await answer(known, call, { wait: asked.wait === true, encoding });

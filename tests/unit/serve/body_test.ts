@@ -11,7 +11,7 @@ function read(body: string | Uint8Array<ArrayBuffer>, type = "application/json")
     body,
     headers: { "content-type": type },
   });
-  return readJson(request, ExecuteRequest, MOST);
+  return readJson(request, ExecuteRequest, { tenant: "t", most: MOST });
 }
 
 Deno.test("a body of the contract is read", async () => {
@@ -73,7 +73,7 @@ Deno.test("bodies that do not come to their end have bounded memory together", a
   const piece = new Uint8Array(2 ** 20).fill(32);
   const ends: (() => void)[] = [];
   /** Sends 8 MiB and stays. */
-  const begin = () => {
+  const begin = (tenant: string) => {
     const sent = Promise.withResolvers<void>();
     let pieces = 0;
     const body = new ReadableStream<Uint8Array<ArrayBuffer>>({
@@ -89,15 +89,16 @@ Deno.test("bodies that do not come to their end have bounded memory together", a
       body,
       headers: { "content-type": "application/json" },
     });
-    const answer = readJson(request, ExecuteRequest, 2 ** 30).then(
+    const answer = readJson(request, ExecuteRequest, { tenant, most: 2 ** 30 }).then(
       () => undefined,
       (error) => error instanceof Problem ? error.status : error,
     );
     return { answer, sent: sent.promise };
   };
-  const all = Array.from({ length: 16 }, begin);
+  const all = Array.from({ length: 16 }, (_, at) => begin(`tenant ${at % 4}`));
   await Promise.all(all.map(({ sent }) => sent));
-  assert.equal(await begin().answer, 503);
+  assert.equal(await begin("tenant 0").answer, 429);
+  assert.equal(await begin("another").answer, 503);
   for (const end of ends) end();
   // White space is no JSON; and there is room again.
   assert.deepEqual(await Promise.all(all.map(({ answer }) => answer)), all.map(() => 400));
