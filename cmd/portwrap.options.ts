@@ -1,11 +1,18 @@
 /** `cordon portwrap`: what its options come to, and the reading of them. No I/O. */
 import { defineCommand, type Parsed } from "../lib/cli/command.ts";
-import { parseChoice, parseFdOrFile, parseHostPort, parsePath, refuse } from "../lib/cli/values.ts";
+import {
+  parseChoice,
+  parseDuration,
+  parseFdOrFile,
+  parseHostPort,
+  parsePath,
+  refuse,
+} from "../lib/cli/values.ts";
 import { UsageError } from "../lib/errors.ts";
 import { doorOf } from "../lib/portwrap/doors.ts";
 import { parseAddress, parseForward, parsePort, type PortPair } from "../lib/portwrap/ports.ts";
 import type { Limits, Network } from "../lib/spec/spec.ts";
-import { PORTWRAP_TABLE } from "./portwrap.table.ts";
+import { GRACE_SECONDS, PORTWRAP_TABLE } from "./portwrap.table.ts";
 import { NETWORK_MODES, readLimits } from "./shared.options.ts";
 
 export interface PortwrapOptions {
@@ -29,6 +36,8 @@ export interface PortwrapOptions {
   mounts: ({ list: string } | { json: string })[];
   /** `tmpBytes` is 0 where nothing is said. */
   limits: Limits;
+  /** How long the program has to end when it is asked to. */
+  graceSeconds: number;
   result?: { fd: number } | { path: string };
   verbose: boolean;
   /** Write the script for batchspawner here, and nothing else. */
@@ -49,6 +58,7 @@ export function readPortwrap(parsed: Parsed): PortwrapOptions {
   const install = parsed.one("install-batchspawner");
   const hostPort = parsed.one("host-port"), guestPort = parsed.one("guest-port");
   const hostAddr = parsed.one("host-addr"), ready = parsed.one("ready"), result = parsed.one("result");
+  const grace = parsed.one("grace");
   const options: PortwrapOptions = {
     ...(hostPort !== undefined && { hostPort: parsePort("-p", hostPort, { free: true }) }),
     ...(guestPort !== undefined && { guestPort: parsePort("-P", guestPort) }),
@@ -60,6 +70,7 @@ export function readPortwrap(parsed: Parsed): PortwrapOptions {
     open: parsed.all("open").map((text) => parseOpen(text)),
     mounts: readMounts(parsed),
     limits: readLimits(parsed, { tmpBytes: 0 }),
+    graceSeconds: grace === undefined ? GRACE_SECONDS : parseDuration("--grace", grace),
     ...(result !== undefined && { result: parseFdOrFile("--result", result) }),
     verbose: parsed.flag("verbose"),
     ...(install !== undefined && { install: parsePath("--install-batchspawner", install) }),

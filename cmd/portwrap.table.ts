@@ -108,7 +108,20 @@ const NETWORK: OptionSpec[] = NETWORK_OPTIONS.map((option) =>
   }
 );
 
+/** Everything is to be over two seconds after SIGTERM. */
+export const GRACE_SECONDS = 1.5;
+
 const RUNNING: OptionSpec[] = [
+  {
+    long: "grace",
+    value: "TIME",
+    group: "Running",
+    complete: "none",
+    default: String(GRACE_SECONDS),
+    description: "How long PROG has to end after SIGTERM or Ctrl-C, such as 1.5, 500ms or 1m",
+    details: "Then it is killed with everything that it has started. For a program to which Ctrl-C means " +
+      "something else, a shell or an interpreter, give a long time.",
+  },
   { long: "verbose", short: "v", group: "Running", description: "Say each set-up step on stderr" },
   {
     long: "result",

@@ -174,6 +174,7 @@ function portwrapSpec(options: PortwrapOptions, { host, wiring, ports }: Resolve
     keepFds: [],
     rawStdio: true,
     nested: false,
+    graceSeconds: options.graceSeconds,
     ...(options.result && { result: resultPlace(options.result, cwd) }),
     verbose: options.verbose,
   };

@@ -153,6 +153,8 @@ export const SIG = {
   TTOU: 22,
 } as const;
 export const SIG_BLOCK = 0, SIG_UNBLOCK = 1, SIG_SETMASK = 2;
+/** A handler of sigaction(2). */
+export const SIG_IGN = 1;
 /** Size of the kernel's signal set, in bytes. */
 export const SIGSET = 8;
 
@@ -255,6 +257,11 @@ export const SFD_CLOEXEC = O.CLOEXEC;
 export const R_OK = 4, W_OK = 2, X_OK = 1;
 
 /** socket(7), tcp(7). */
-export const SOL_SOCKET = 1, SO_REUSEADDR = 2, SO_LINGER = 13, IPPROTO_TCP = 6, TCP_NODELAY = 1;
+export const SOL_SOCKET = 1,
+  SO_REUSEADDR = 2,
+  SO_KEEPALIVE = 9,
+  SO_LINGER = 13,
+  IPPROTO_TCP = 6,
+  TCP_NODELAY = 1;
 /** splice(2). */
 export const SPLICE = { MOVE: 1, NONBLOCK: 2 } as const;

@@ -126,6 +126,11 @@ export interface Spec {
   endWithParent?: number;
   /** Descriptors of both ends of a pseudo-terminal: it becomes the session's own and stands on 0–2. With `ownSession`. */
   pty?: { master: number; slave: number };
+  /**
+   * How long the program has to end after it was asked to by SIGTERM or SIGINT; then everything inside is killed. Absent:
+   * as long as it likes. A signal that the caller has set to be ignored asks nothing.
+   */
+  graceSeconds?: number;
   /** In a session of its own: signals for our process group and terminal do not reach it. */
   ownSession?: boolean;
   /** Container image; the namespaces engine takes none. */

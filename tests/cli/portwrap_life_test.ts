@@ -1,8 +1,10 @@
 /** How `cordon portwrap` starts, ends and refuses. */
 import assert from "node:assert/strict";
+import { executable } from "../helpers/binary.ts";
 import { freePort } from "../helpers/machine.ts";
 import { everyone, rootOnly, userOnly } from "../helpers/everyone.ts";
 import { program } from "../helpers/need.ts";
+import { Pty } from "../helpers/pty.ts";
 import { baseEnv } from "../helpers/run.ts";
 import { asUserArgv } from "../helpers/user.ts";
 import { alive, below, connect, guest, start, until } from "./portwrap_running.ts";
@@ -90,6 +92,116 @@ for (const signal of ["SIGINT", "SIGTERM", "SIGKILL"] as const) {
     (await connect(next.ports[0]!)).close();
   }, { needs });
 }
+
+/** Does not let itself be asked; a child of it has left its session. */
+const STUBBORN = [
+  "python3",
+  "-c",
+  `
+import os, signal, time
+for number in signal.SIGINT, signal.SIGTERM, signal.SIGHUP: signal.signal(number, signal.SIG_IGN)
+if os.fork() == 0: os.setsid()
+print("ready", flush=True)
+while True: time.sleep(600)`,
+];
+
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  everyone(`a program that ignores ${signal} is killed with everything of it after a grace`, async (p) => {
+    await using running = await start(p, STUBBORN);
+    await until(() => running.said() === "ready\nready\n" || undefined, running.said);
+    const all = below(running.pid);
+    const since = performance.now();
+    running.signal(signal);
+    // Asked again it has no more time.
+    running.signal(signal);
+    const { signal: by } = await running.status;
+    assert.equal(by, "SIGKILL");
+    assert.ok(performance.now() - since >= 1500);
+    await until(() => !all.some(alive) || undefined, () => `left: ${all.filter(alive)}`);
+  }, { needs });
+}
+
+everyone(
+  "a program that ends when it is asked to keeps its status, and other signals ask for nothing",
+  async (p) => {
+    const script = `
+import signal, sys, time
+asked = lambda *_: (time.sleep(1), print("saved", flush=True), sys.exit(7))
+signal.signal(signal.SIGTERM, asked)
+signal.signal(signal.SIGHUP, lambda *_: print("again", flush=True))
+print("ready", flush=True)
+while True: time.sleep(600)`;
+    const args = ["-p", "0", "-P", "1", "--grace", "1h"];
+    await using running = await start(p, ["python3", "-c", script], { bare: true, args });
+    await until(() => running.said() === "ready\n" || undefined, running.said);
+    running.signal("SIGHUP");
+    await until(() => running.said() === "ready\nagain\n" || undefined, running.said);
+    running.signal("SIGTERM");
+    const { code } = await running.status;
+    assert.deepEqual([code, running.said()], [7, "ready\nagain\nsaved\n"]);
+  },
+  { needs },
+);
+
+everyone("where the caller ignores a signal it asks for nothing", async (p) => {
+  // As a shell without job control starts what ends with "&": Ctrl-C is not for it.
+  const ready = `${p.dir()}/ready`, done = `${p.dir()}/done`;
+  const guest = `trap 'echo asked >"$0"; exit 5' TERM; echo; while :; do sleep 0.05; done`;
+  const script = `trap '' INT; exec "$0" portwrap -p 0 -P 1 --grace 100ms --ready "$1" -- sh -c "$2" "$3"`;
+  const argv = ["sh", "-c", script, executable(), ready, guest, done];
+  const [program, ...args] = p.name === "user" ? asUserArgv(argv) : argv;
+  const child = new Deno.Command(program!, {
+    args,
+    env: baseEnv("/"),
+    clearEnv: true,
+    cwd: "/",
+    stdout: "piped",
+    stderr: "null",
+  }).spawn();
+  const reader = child.stdout.getReader();
+  await reader.read(); // the guest runs
+  const { pid } = JSON.parse(Deno.readTextFileSync(ready));
+  Deno.kill(pid, "SIGINT");
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  assert.ok(alive(pid));
+  Deno.kill(pid, "SIGTERM");
+  await reader.cancel();
+  assert.equal((await child.status).code, 5);
+  assert.equal(Deno.readTextFileSync(done), "asked\n");
+});
+
+everyone(
+  "Ctrl-C on a terminal ends a program that ignores it, and SIGINT from inside does not",
+  async (p) => {
+    const sit = (args: string[]) => {
+      const user = p.name === "user" ? "ordinary" : "caller";
+      return new Pty([executable(), "portwrap", "-p", "0", "-P", "1", ...args], { user, cwd: "/" });
+    };
+    const pty = sit(["--grace", "1s", "--", ...STUBBORN]);
+    await pty.expect(/ready\s+ready/);
+    const all = pty.family();
+    await pty.type("\x03");
+    const killed = -9 & 255;
+    assert.equal(await pty.ended(), killed);
+    const left = () => all.filter(({ pid }) => alive(pid)).map(({ argv }) => argv);
+    await until(() => left().length === 0 || undefined, () => `left: ${left()}`);
+    await pty.close();
+    const inside = `trap '' INT TERM; kill -INT 0; sleep 1; echo still; exit 3`;
+    const quiet = sit(["--grace", "100ms", "--", "sh", "-c", inside]);
+    assert.equal(await quiet.ended(), 3);
+    assert.match(quiet.seen, /still/);
+    await quiet.close();
+    // Of a shell with jobs it is not ours to know: it has a group of its own.
+    const jobs = sit(["--grace", "100ms", "--", "bash", "--norc", "--noprofile", "-i"]);
+    await jobs.type("echo $((6*7))\n");
+    await jobs.expect(/42/);
+    await jobs.type("\x03");
+    await jobs.type("sleep 1; exit $((1+2))\n");
+    assert.equal(await jobs.ended(), 3);
+    await jobs.close();
+  },
+  { needs },
+);
 
 everyone("nothing outlives the program for callers that do not read or do not close", async (p) => {
   const behaviour = `

@@ -171,6 +171,7 @@ function plan(spec: Spec, host: Host, { limits, cgroup }: Prepared): SandboxPlan
     keepFds: spec.keepFds,
     rawStdio: spec.rawStdio,
     ...(spec.limits.wallSeconds !== undefined && { wallSeconds: spec.limits.wallSeconds }),
+    ...(spec.graceSeconds !== undefined && { graceSeconds: spec.graceSeconds }),
     ...(spec.limits.outputBytes !== undefined && { outputBytes: spec.limits.outputBytes }),
     ...(spec.result && { result: resultPlan(spec.result, limits.enforced) }),
     ...(spec.forwards && { relay: { forwards: spec.forwards, most: MOST_CONNECTIONS } }),

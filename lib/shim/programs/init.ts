@@ -12,6 +12,7 @@ import {
   SECCOMP,
   SFD_CLOEXEC,
   SIG,
+  SIG_IGN,
   SIGSET,
   SOCK,
   TFD_CLOEXEC,
@@ -112,17 +113,32 @@ function loopbackUp(p: Program): void {
 }
 
 interface Watched {
-  /** Three struct pollfd: signals, the monitor's pipe, the clock. */
+  /** Four struct pollfd: signals, the monitor's pipe, the clock, the grace. */
   polled: Address;
   signals: Slot;
+  grace?: Grace;
 }
+
+/** The time that the target has to end when it is asked to. */
+interface Grace {
+  /** A timer that has not been started. */
+  timer: Slot;
+  /** 1 when it has. */
+  running: Slot;
+  /** 1 when the caller had us ignore the signal, and the target with us. */
+  ignored: Map<number, Slot>;
+}
+
+/** si_code of a signal from the kernel, the terminal's Ctrl-C among them: sigaction(2). */
+const SI_KERNEL = 0x80;
 
 /** Everything that waiting takes is opened before there is a target, which must not run where that fails. */
 function prepareWatch(s: Shared): Watched {
   const { p, plan } = s;
-  const signals = p.slot(), clock = p.slot(), polled = p.words(0, 0, 0xffffffff);
-  const onlyChild = p.slot(1n << BigInt(SIG.CHLD - 1));
-  p.sys("signalfd4", [-1, onlyChild.address, SIGSET, SFD_CLOEXEC], {
+  const signals = p.slot(), clock = p.slot(), polled = p.words(0, 0, 0xffffffff, 0xffffffff);
+  const wanted = plan.graceSeconds === undefined ? [SIG.CHLD] : [SIG.CHLD, SIG.INT];
+  const mask = p.slot(wanted.reduce((mask, signal) => mask | 1n << BigInt(signal - 1), 0n));
+  p.sys("signalfd4", [-1, mask.address, SIGSET, SFD_CLOEXEC], {
     into: signals,
     say: "make a signal descriptor",
   });
@@ -135,11 +151,40 @@ function prepareWatch(s: Shared): Watched {
     p.sys("timerfd_settime", [clock, 0, p.words(0, 0, whole, nano), 0], { say: "start the timer" });
     pollWord(p, polled.cell(16), clock);
   }
-  return { polled, signals };
+  if (plan.graceSeconds === undefined) return { polled, signals };
+  return { polled, signals, grace: prepareGrace(p, polled.cell(24)) };
+}
+
+function prepareGrace(p: Program, entry: Slot): Grace {
+  const timer = p.slot(), ignored = new Map<number, Slot>();
+  p.sys("timerfd_create", [CLOCK_MONOTONIC, TFD_CLOEXEC], { into: timer, say: "make a timer" });
+  pollWord(p, entry, timer);
+  for (const signal of [SIG.INT, SIG.TERM]) {
+    const action = p.buffer(32), flag = p.slot();
+    p.sys("rt_sigaction", [signal, 0, action, SIGSET], { say: `look at signal ${signal}` });
+    p.if([action.cell(0), "==", SIG_IGN], () => p.set(flag, 1));
+    ignored.set(signal, flag);
+  }
+  return { timer, running: p.slot(), ignored };
+}
+
+/** The target is asked to end by a signal that is on its way to it: from the first one on its time runs. */
+function startGrace({ p, plan }: Shared, { timer, running, ignored }: Grace, signal: Slot): void {
+  const seconds = plan.graceSeconds!, whole = Math.floor(seconds), nano = Math.floor((seconds - whole) * 1e9);
+  const start = p.label("start the grace"), no = p.label();
+  for (const [number, flag] of ignored) {
+    p.if([signal, "==", number], () => p.when([flag, "==", 0], start));
+  }
+  p.goto(no);
+  p.place(start);
+  p.when([running, "!=", 0], no);
+  p.set(running, 1);
+  p.sys("timerfd_settime", [timer, 0, p.words(0, 0, whole, nano), 0], { fail: "ignore" });
+  p.place(no);
 }
 
 /** Waits: for children, for the wall clock, for what the monitor passes on. */
-function serve(s: Shared, target: Slot, { polled, signals }: Watched): void {
+function serve(s: Shared, target: Slot, { polled, signals, grace }: Watched): void {
   const { p } = s;
   const t = p.slot(), info = p.buffer(SIGINFO_SIZE);
   const report = p.slot(), kind = p.slot(), status = p.slot(), who = p.slot();
@@ -152,8 +197,10 @@ function serve(s: Shared, target: Slot, { polled, signals }: Watched): void {
   keepOnly(p, end);
   p.loop((_, again) => {
     const children = p.label("children"), time = p.label("time"), passed = p.label("passed on");
-    p.sys("ppoll", [polled, 3, 0, 0, SIGSET], { fail: again });
+    const late = p.label("late");
+    p.sys("ppoll", [polled, 4, 0, 0, SIGSET], { fail: again });
     ifPolled(p, polled.plus(16), POLL.IN, time);
+    if (grace) ifPolled(p, polled.plus(24), POLL.IN, late);
     ifPolled(p, polled.plus(0), POLL.IN, children);
     ifPolled(p, polled.plus(8), POLL.IN | POLL.HUP, passed);
     p.goto(again);
@@ -172,6 +219,7 @@ function serve(s: Shared, target: Slot, { polled, signals }: Watched): void {
 
     p.place(children);
     p.sys("read", [signals, info, SIGINFO_SIZE], { fail: again });
+    if (grace) watchInterrupt(s, grace, { info, again });
     p.loop((none, more) => {
       p.sys("wait4", [-1, status.address, W.NOHANG | W.UNTRACED, 0], { into: who, fail: none });
       p.and(status, status, 0xffffffff);
@@ -190,17 +238,42 @@ function serve(s: Shared, target: Slot, { polled, signals }: Watched): void {
     });
     p.goto(again);
 
+    if (grace) {
+      // The target's end is then reported as any other.
+      p.place(late);
+      p.sys("read", [grace.timer, info, 8], { fail: again });
+      p.sys("kill", [-1, SIG.KILL], { fail: "ignore" });
+      p.goto(again);
+    }
+
     p.place(passed);
-    passSignal(s, { target, again, endAll });
+    passSignal(s, { target, again, endAll, grace });
     p.goto(again);
   });
   p.place(end);
 }
 
+/** Ctrl-C reaches the target without us. Anybody else's SIGINT is not the caller's: it comes from inside. */
+function watchInterrupt(
+  s: Shared,
+  grace: Grace,
+  { info, again }: { info: Address; again: Label },
+): void {
+  const { p } = s;
+  const signal = p.slot(), code = p.slot(), child = p.label();
+  p.field(signal, info, 32);
+  p.when([signal, "==", SIG.CHLD], child);
+  p.field(code, info.plus(8), 32);
+  p.when([code, "!=", SI_KERNEL], again);
+  startGrace(s, grace, signal);
+  p.goto(again);
+  p.place(child);
+}
+
 /** One word from the monitor: the signal goes to the target's process group. */
 function passSignal(
   s: Shared,
-  { target, again, endAll }: { target: Slot; again: Label; endAll: Label },
+  { target, again, endAll, grace }: { target: Slot; again: Label; endAll: Label; grace?: Grace | undefined },
 ): void {
   const { p } = s;
   const word = p.slot(), n = p.slot(), signal = p.slot(), foreground = p.slot(), group = p.slot();
@@ -211,8 +284,10 @@ function passSignal(
   p.shr(foreground, word, 8);
   p.if([signal, "==", SIG.CONT], () => p.if([foreground, "!=", 0], () => giveTerminal(s, target)));
   p.if([signal, "==", SIG.TSTP], () => p.set(signal, SIG.STOP)); // an orphaned group would ignore TSTP
+  if (grace) startGrace(s, grace, signal);
   const alone = p.label("no such group");
   p.sub(group, 0, target);
+  if (grace) p.if([s.onTerminal, "!=", 0], () => p.set(group, 0)); // ours
   p.sys("kill", [group, signal], { fail: alone });
   p.goto(again);
   // It has not made its group yet, or has left it. If it has just ended, that is reported next.

@@ -57,6 +57,8 @@ export interface SandboxPlan {
   keepFds: number[];
   rawStdio: boolean;
   wallSeconds?: number;
+  /** See `Spec.graceSeconds`. */
+  graceSeconds?: number;
   outputBytes?: number;
   result?: ResultPlan;
   /** Connections from listeners outside to sockets inside. */

@@ -53,17 +53,25 @@ export function noteForeground(s: Shared, { modes, known }: Terminal): void {
   });
 }
 
-/** Both parent and child do this, whoever runs first: the terminal must be the target's before it reads. */
+/**
+ * Both parent and child do this, whoever runs first: the terminal must be the target's before it reads. Where Ctrl-C has to
+ * be noticed the target stays in init's group, for the terminal tells only the group in its foreground. (Init must not be in
+ * the target's: the kernel would wait for ever for that group's id to be given back.)
+ */
 export function startGroup(s: Shared, pid: Slot): void {
   const { p } = s;
+  if (s.plan.graceSeconds !== undefined) {
+    p.if([s.foreground, "!=", 0], () => giveTerminal(s, pid));
+    return;
+  }
   p.sys("setpgid", [pid, pid], { fail: "ignore" }); // EACCES once the target has called exec: it did this itself
   p.if([s.foreground, "!=", 0], () => giveTerminal(s, pid));
 }
 
 export function giveTerminal(s: Shared, pid: Slot): void {
   const { p } = s;
-  const group = p.buffer(8);
-  p.set(group.cell(), pid);
+  const group = p.buffer(8), init = 1;
+  p.set(group.cell(), s.plan.graceSeconds === undefined ? pid : init);
   p.sys("ioctl", [s.terminal, IOCTL.TIOCSPGRP, group], { fail: "ignore" });
 }
 

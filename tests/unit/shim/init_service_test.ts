@@ -2,7 +2,9 @@
 import assert from "node:assert/strict";
 import { IOCTL, SIG } from "../../../ffi/constants.ts";
 import { REPORT } from "../../../lib/shim/programs/sandbox.ts";
-import { timer } from "./events.ts";
+import type { Kernel } from "../../helpers/fake_kernel.ts";
+import type { Process } from "../../helpers/simulator.ts";
+import { signal, timer } from "./events.ts";
 import { child, live, monitorGone, ordinary, reported, TARGET, word } from "./life.ts";
 
 const ECHILD = -10;
@@ -119,4 +121,57 @@ Deno.test("the wall clock is set as asked, to the nanosecond, and its end is rep
     assert.deepEqual(left, []);
   }
   assert.deepEqual(ordinary().init.named("timerfd_create"), []);
+});
+
+const GRACE = { graceSeconds: 1.5 };
+const killed: [number, number][][] = [[[TARGET, 9]]];
+const started = ({ init }: { init: Process }) => init.named("timerfd_settime").length;
+
+Deno.test("a target that is asked to end has its time once, is then killed with all, and its end is its own", () => {
+  const life = live(
+    (monitor) => [word(monitor, SIG.TERM), word(monitor, SIG.INT), word(monitor, SIG.TERM), timer, child],
+    { changes: GRACE, children: killed },
+  );
+  assert.equal(started(life), 1);
+  assert.deepEqual(life.init.named("kill").map(({ line }) => line), [
+    ...[SIG.TERM, SIG.INT, SIG.TERM].map((signal) => `kill(-${TARGET}, ${signal})`),
+    "kill(-1, 9)",
+  ]);
+  assert.deepEqual(reported(life), [[REPORT.exited, 9]]);
+});
+
+Deno.test("other signals, and those that the caller ignores, ask for nothing; without a grace none does", () => {
+  const asked = (numbers: number[], changes = {}, kernel: Kernel = {}) =>
+    started(live((monitor) => [...numbers.map((n) => word(monitor, n)), child], {
+      changes,
+      kernel,
+      children: [[[TARGET, 0]]],
+    }));
+  assert.equal(asked([SIG.HUP, SIG.QUIT, SIG.CONT, SIG.TSTP], GRACE), 0);
+  assert.equal(asked([SIG.TERM, SIG.INT]), 0);
+  const ignored = (number: number): Kernel => ({
+    rt_sigaction: (call) => {
+      if (call.args[2] && call.number(0) === number) call.put64(2, 1);
+    },
+  });
+  for (const number of [SIG.INT, SIG.TERM]) {
+    assert.equal(asked([number], GRACE, ignored(number)), 0);
+    assert.equal(asked([SIG.INT, SIG.TERM], GRACE, ignored(number)), 1);
+  }
+});
+
+Deno.test("Ctrl-C on the terminal counts, a SIGINT that somebody inside sends does not", () => {
+  for (const [code, times] of [[0x80, 1], [0, 0], [-6, 0]] as const) {
+    const interrupt = signal(SIG.INT);
+    new DataView(interrupt.data!.buffer).setInt32(8, code, true);
+    const life = live((monitor) => [interrupt, word(monitor, SIG.CONT, true), child], {
+      changes: GRACE,
+      children: [[[TARGET, 0]]],
+      onTerminal: true,
+    });
+    assert.equal(started(life), times);
+    // It shares init's group, which must never be in one of somebody else's inside.
+    assert.deepEqual(life.init.named("setpgid").map(({ line }) => line), ["setpgid()"]);
+    assert.deepEqual(life.init.named("kill").map(({ line }) => line), [`kill(0, ${SIG.CONT})`]);
+  }
 });
