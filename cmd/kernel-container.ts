@@ -3,7 +3,7 @@ import { posix } from "node:path";
 import { writeStdout } from "../lib/cli/streams.ts";
 import { resolveEndpoint } from "../lib/docker/endpoint.ts";
 import { openEngine } from "../lib/docker/system.ts";
-import type { ContainerMount } from "../lib/engine/docker/kernel-config.ts";
+import { type ContainerMount, OUTSIDE } from "../lib/engine/docker/kernel-config.ts";
 import { execContainerKernel, refuseDistant } from "../lib/engine/docker/kernel.ts";
 import { startKeeper } from "../lib/engine/docker/keeper.ts";
 import { CordonError } from "../lib/errors.ts";
@@ -19,7 +19,9 @@ import type { KernelLaunchOptions } from "./kernel-launch.options.ts";
 import { currentDirectory, kernelEnvironment, type Launch } from "./kernel-launch.ts";
 
 /** What a socket's address holds (unix(7)), and what of it comes after the directory. */
-const SUN_PATH = 107, SOCKET = "/run/kernel-1".length;
+const SUN_PATH = 107, SOCKET = `/${OUTSIDE.directory}/${OUTSIDE.door}`.length;
+/** The common part of the kernel's sockets, in their directory. */
+const SOCKETS = "kernel";
 /** A kernel that is to fail must do so while somebody looks. */
 const ENGINE_MS = 1500;
 
@@ -40,7 +42,7 @@ export async function launchInContainer(options: KernelLaunchOptions, launch: La
   const { directory } = kept;
   const forwards = options.explain
     ? []
-    : listenForKernel(connection, { transport: "ipc", socketBase: `${directory}/run/kernel` });
+    : listenForKernel(connection, { transport: "ipc", socketBase: SOCKETS });
   const keeper = startKeeper(kept, host);
   try {
     Deno.mkdirSync(directory, { mode: 0o700 });

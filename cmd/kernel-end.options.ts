@@ -12,6 +12,8 @@ export interface KernelEndOptions {
   awaited: boolean;
   /** Descriptor on which the launch's keeper is told that nothing is left to do. */
   keeper?: number;
+  /** Descriptor on which the container's first process has told how it ended. */
+  told?: number;
   /** Exit with the kernel's status, and say on stderr what ended it when that was not itself. */
   status: boolean;
   result?: { fd: number } | { path: string };
@@ -49,6 +51,12 @@ export const kernelEnd = defineCommand<KernelEndOptions>({
       complete: "none",
       description: "Descriptor of the launch's keeper, told when nothing is left",
     },
+    {
+      long: "told",
+      value: "N",
+      complete: "none",
+      description: "Descriptor on which the container's first process told of its end",
+    },
     { long: "status", description: "Exit with the kernel's status and tell what ended it" },
     {
       long: "result",
@@ -67,13 +75,15 @@ export const kernelEnd = defineCommand<KernelEndOptions>({
   passThrough: false,
   exitUsage: 2,
   read(parsed) {
-    const directory = parsed.one("directory"), result = parsed.one("result"), keeper = parsed.one("keeper");
+    const directory = parsed.one("directory"), result = parsed.one("result");
+    const keeper = parsed.one("keeper"), told = parsed.one("told");
     return {
       container: parsed.operands[0]!,
       host: parsed.one("host") ?? "",
       ...(directory !== undefined && { directory }),
       awaited: parsed.flag("awaited"),
       ...(keeper !== undefined && { keeper: parseFd("--keeper", keeper) }),
+      ...(told !== undefined && { told: parseFd("--told", told) }),
       status: parsed.flag("status"),
       limits: parsed.one("limits") ?? "{}",
       ...(result !== undefined && { result: parseFdOrFile("--result", result) }),

@@ -5,12 +5,11 @@ import { type ContainerState, inspectContainer, removeContainer } from "../lib/d
 import { resolveEndpoint } from "../lib/docker/endpoint.ts";
 import { EngineError, NotFoundError } from "../lib/docker/errors.ts";
 import { type Engine, openEngine } from "../lib/docker/system.ts";
-import { USAGE_BYTES } from "../lib/shim/programs/container_init.ts";
+import { ENDED } from "../lib/shim/programs/container_init.ts";
 import { TELL } from "../lib/shim/programs/keeper.ts";
 import { EXIT } from "../lib/errors.ts";
-import { MARKS } from "../lib/engine/docker/kernel.ts";
+import { readTold, type Told } from "../lib/engine/docker/told.ts";
 import { writeResult } from "../lib/engine/namespaces/result.ts";
-import { hostFs } from "../lib/host/fs.ts";
 import { gatherHost } from "../lib/host/host.ts";
 import { removeTree } from "../lib/jupyter/leftovers.ts";
 import type { KernelEndOptions } from "./kernel-end.options.ts";
@@ -72,11 +71,12 @@ interface Ending {
 
 async function tellEnd(engine: Engine, options: KernelEndOptions): Promise<number> {
   const state = await finalState(engine, options.container);
+  const told = state === undefined || options.told === undefined ? undefined : readTold(options.told);
   const ending: Ending = state === undefined
     ? { reason: "cordon", exitCode: null, signal: null }
-    : state.OOMKilled || (state.ExitCode === EXIT.killed && marked("memory", options))
+    : state.OOMKilled || (state.ExitCode === EXIT.killed && told?.by === ENDED.memory)
     ? { reason: "memory", exitCode: null, signal: 9 }
-    : state.ExitCode === EXIT.timeout && marked("timeout", options)
+    : state.ExitCode === EXIT.timeout && told?.by === ENDED.timeout
     ? { reason: "timeout", exitCode: null, signal: null }
     : state.ExitCode > 128
     ? { reason: "signaled", exitCode: null, signal: state.ExitCode - 128 }
@@ -84,7 +84,8 @@ async function tellEnd(engine: Engine, options: KernelEndOptions): Promise<numbe
   if (options.result) {
     const whole = {
       ...ending,
-      ...usage(options, state),
+      wallMs: state === undefined ? null : wallOf(state),
+      ...usageOf(told),
       engine: engine.name,
       limits: JSON.parse(options.limits),
     };
@@ -99,30 +100,19 @@ async function tellEnd(engine: Engine, options: KernelEndOptions): Promise<numbe
   return ending.reason === "memory" ? EXIT.killed : state.ExitCode;
 }
 
-/** What pid 1 left word of. Of memory Podman knows only whether pid 1 itself was killed. */
-function marked(mark: keyof typeof MARKS, { directory }: KernelEndOptions): boolean {
-  return directory !== undefined && hostFs.stat(`${directory}/run/${MARKS[mark]}`) === "file";
+function wallOf({ StartedAt, FinishedAt }: ContainerState): number | null {
+  const ms = Date.parse(FinishedAt) - Date.parse(StartedAt);
+  return ms >= 0 ? ms : null;
 }
 
 /** Times in milliseconds and the largest process in bytes, null where nothing tells. */
-function usage(
-  { directory }: KernelEndOptions,
-  state: ContainerState | undefined,
-): Record<string, number | null> {
-  const wallMs = state === undefined ? NaN : Date.parse(state.FinishedAt) - Date.parse(state.StartedAt);
-  const file = `${directory}/run/${MARKS.usage}`;
-  // Written by pid 1, in a directory where the kernel may have put anything.
-  const told = directory !== undefined && hostFs.lstat(file) === "file" &&
-    Deno.statSync(file).size === USAGE_BYTES;
-  const numbers = told ? new BigInt64Array(Deno.readFileSync(file).buffer) : undefined;
-  const [userS, userUs, systemS, systemUs, kilobytes] = Array.from(numbers ?? [], Number);
-  const ms = (seconds?: number, micro?: number) =>
-    seconds === undefined || micro === undefined ? null : seconds * 1000 + Math.floor(micro / 1000);
+function usageOf(told: Told | undefined): Record<string, number | null> {
+  if (told === undefined) return { userMs: null, systemMs: null, maxRssBytes: null };
+  const [userS, userUs, systemS, systemUs, kilobytes] = told.usage;
   return {
-    wallMs: wallMs >= 0 ? wallMs : null,
-    userMs: ms(userS, userUs),
-    systemMs: ms(systemS, systemUs),
-    maxRssBytes: kilobytes === undefined ? null : kilobytes * 1024,
+    userMs: userS * 1000 + Math.floor(userUs / 1000),
+    systemMs: systemS * 1000 + Math.floor(systemUs / 1000),
+    maxRssBytes: kilobytes * 1024,
   };
 }
 

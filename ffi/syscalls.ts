@@ -29,6 +29,7 @@ export const SYSCALLS = {
   getpgid: [121, 155],
   getpid: [39, 172],
   getppid: [110, 173],
+  getrusage: [98, 165],
   getuid: [102, 174],
   getgid: [104, 176],
   ioctl: [16, 29],

@@ -29,6 +29,16 @@ export async function containerSuite(
   const play = (name: string, ...args: string[]) =>
     jupyter.run([python, `${home}/kernel_kinds.py`, name, ...args]);
 
+  /** Sets a kernel up whose launches write a result, and tells that. */
+  const setupTold = async (name: string, more: string[]) => {
+    await jupyter.setup(name, [...image, "--python", PYTHON, ...more]);
+    const file = `${home}/.local/share/jupyter/kernels/${name}/kernel.json`;
+    const json = JSON.parse(Deno.readTextFileSync(file));
+    json.argv.splice(json.argv.indexOf("launch") + 1, 0, "--result", `${work}/result.json`);
+    Deno.writeTextFileSync(file, JSON.stringify(json));
+  };
+  const result = () => JSON.parse(Deno.readTextFileSync(`${work}/result.json`));
+
   await kernelSuite((name, body) => t.step(name, body), jupyter);
 
   await t.step("one whose files are partly hidden, on a copy, elsewhere", async () => {
@@ -65,7 +75,7 @@ def writes(path):
         return True
     except OSError:
         return False
-print([path for path in ('/usr/x', '/etc/x', '/x', '/run/cordon-init', '/proc/1/mem', '/proc/sys/kernel/core_pattern') if writes(path)])`;
+print([path for path in ('/usr/x', '/etc/x', '/x', '/run/cordon-launcher/x', '/run/cordon-launcher/init', '/proc/1/mem', '/proc/sys/kernel/core_pattern') if writes(path)])`;
     const { stdout, stderr } = await play("isolated", code, "import time; time.sleep(600)");
     const none = "0000000000000000";
     const said = `['${none}', '${none}', '1']\n[]\n`;
@@ -109,7 +119,12 @@ print([path for path in ('/usr/x', '/etc/x', '/x', '/run/cordon-init', '/proc/1/
   }
 
   await t.step("one that means harm to its launcher", async () => {
-    assert.deepEqual(await jupyter.play("harm"), { "through the relay": "", "left": [], "said": "" });
+    assert.deepEqual(await jupyter.play("harm"), {
+      "through the relay": "",
+      "a file there": [28, true],
+      "left": [],
+      "said": "",
+    });
   });
 
   await t.step("what is left when the keeper dies too is collected", async () => {
@@ -150,19 +165,13 @@ print([path for path in ('/usr/x', '/etc/x', '/x', '/run/cordon-init', '/proc/1/
   });
 
   await t.step("its result, whatever it puts in that place", async () => {
-    await jupyter.setup("told", [...image, "--python", PYTHON, "--cpu-time", "60"]);
-    const file = `${home}/.local/share/jupyter/kernels/told/kernel.json`;
-    const json = JSON.parse(Deno.readTextFileSync(file));
-    json.argv.splice(json.argv.indexOf("launch") + 1, 0, "--result", `${work}/result.json`);
-    Deno.writeTextFileSync(file, JSON.stringify(json));
+    await setupTold("told", ["--cpu-time", "60"]);
     Deno.writeTextFileSync(`${work}/victim`, "precious");
     const code = "import os, sys; os.symlink('victim', 'result.json'); os._exit(3)";
     const { stdout, stderr } = await jupyter.run([python, `${home}/kernel_memory.py`, "told", code]);
     assert.equal(stdout, '[3, ""]\n', stderr);
     assert.equal(Deno.readTextFileSync(`${work}/victim`), "precious");
-    const { wallMs, userMs, systemMs, maxRssBytes, limits, ...rest } = JSON.parse(
-      Deno.readTextFileSync(`${work}/result.json`),
-    );
+    const { wallMs, userMs, systemMs, maxRssBytes, limits, ...rest } = result();
     assert.deepEqual(rest, { reason: "exited", exitCode: 3, signal: null, engine: running.engine.name });
     assert.ok(
       wallMs > 0 && userMs + systemMs > 0 && maxRssBytes > 2 ** 20,
@@ -170,6 +179,20 @@ print([path for path in ('/usr/x', '/etc/x', '/x', '/run/cordon-init', '/proc/1/
     );
     assert.deepEqual(limits.cpuSeconds, { value: 60, by: "rlimit" });
     assert.deepEqual(limits.pids, { value: 4096, by: "engine", byDefault: true });
+  });
+
+  await t.step("its result, when its time is over", async () => {
+    await setupTold("late", ["--time", "5"]);
+    // A child of the kernel counts too.
+    const code = "import subprocess; subprocess.run(['sh', '-c', 'while :; do :; done'])";
+    const { stdout, stderr } = await jupyter.run([python, `${home}/kernel_memory.py`, "late", code]);
+    assert.equal(stdout, '[124, "cordon: the time limit ended the kernel\\n"]\n', stderr);
+    const { reason, exitCode, signal, wallMs, userMs, systemMs, maxRssBytes } = result();
+    assert.deepEqual([reason, exitCode, signal], ["timeout", null, null]);
+    assert.ok(
+      wallMs >= 5000 && userMs > 0 && systemMs > 0 && maxRssBytes > 2 ** 20,
+      `${wallMs} ${userMs} ${systemMs} ${maxRssBytes}`,
+    );
   });
 
   await t.step("beyond its limits", async () => {

@@ -28,6 +28,21 @@ with socket.create_connection(("127.0.0.1", kernel.manager.hb_port)) as connecti
     except (TimeoutError, ConnectionResetError):
         answers["through the relay"] = ""
 
+# What it shares with the launcher takes nothing of the host's: a file there grows to the limit of a small file system.
+answers["a file there"] = json.loads(kernel.value("""
+import json
+size = 0
+try:
+    with open('large', 'wb', buffering=0) as file:
+        while size < 1 << 26:
+            size += file.write(bytes(1 << 16))
+    number = 0
+except OSError as error:
+    number = error.errno
+os.remove('large')
+print(json.dumps([number, size <= 1 << 20]))
+"""))
+
 # Directories that cannot be entered, and more of them than a path can name.
 made = kernel.value("""
 os.makedirs('closed/inner')

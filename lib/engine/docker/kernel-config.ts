@@ -1,4 +1,5 @@
 /** The engine's configuration of a kernel's container: no privileges, a read-only root, the caller's own user id. */
+import { posix } from "node:path";
 import type { ContainerConfig } from "../../docker/containers.ts";
 import { type Engine, info, isRootless } from "../../docker/system.ts";
 import { CordonError } from "../../errors.ts";
@@ -22,17 +23,22 @@ export interface ContainerMount {
   readOnly: boolean;
 }
 
-/** Directory inside for the connection file and the sockets. */
+/** Directory inside for the connection file and the sockets: a file system of the container's own, and no large one. */
 export const INSIDE = "/run/cordon";
-const INIT = "/run/cordon-init";
+const INSIDE_BYTES = 2 ** 20;
+/** Where the directory of {@link OUTSIDE} shows inside. */
+export const LAUNCHER = "/run/cordon-launcher";
+/** In the launch's directory: pid 1 of the container, and the socket at which it meets its launcher. */
+export const OUTSIDE = { directory: "run", init: "init", door: "door" } as const;
 
 /** A container without privileges, whose files belong to the caller; gc finds it when this process is dead. */
 export async function closedContainer(
   engine: Engine,
   host: Host,
-  { image, network, tmpBytes, mounts }:
+  { image, network, tmpBytes, mounts, tmpfs = {} }:
     & Pick<ContainerKernel, "image" | "network" | "mounts">
-    & Pick<Limits, "tmpBytes">,
+    & Pick<Limits, "tmpBytes">
+    & { tmpfs?: Record<string, string> },
 ): Promise<ContainerConfig> {
   return {
     Image: image,
@@ -54,7 +60,7 @@ export async function closedContainer(
         Target: dest,
         ReadOnly: readOnly,
       })),
-      Tmpfs: { "/tmp": `rw,exec,nosuid,nodev,mode=1777,size=${tmpBytes}` },
+      Tmpfs: { "/tmp": `rw,exec,nosuid,nodev,mode=1777,size=${tmpBytes}`, ...tmpfs },
       ReadonlyRootfs: true,
       CapDrop: ["ALL"],
       SecurityOpt: ["no-new-privileges"],
@@ -63,7 +69,7 @@ export async function closedContainer(
   };
 }
 
-/** Pid 1 is ours: `init` of the launch's directory. */
+/** Pid 1 is ours. Nothing of the launch's directory can be written from inside. */
 export async function kernelConfig(
   engine: Engine,
   kernel: ContainerKernel,
@@ -75,14 +81,14 @@ export async function kernelConfig(
     network: kernel.network,
     tmpBytes: limits.tmpBytes,
     mounts: [
-      { source: `${kept.directory}/init`, dest: INIT, readOnly: true },
-      { source: `${kept.directory}/run`, dest: INSIDE, readOnly: false },
+      { source: posix.join(kept.directory, OUTSIDE.directory), dest: LAUNCHER, readOnly: true },
       ...kernel.mounts,
     ],
+    tmpfs: { [INSIDE]: `rw,noexec,nosuid,nodev,mode=1777,size=${INSIDE_BYTES}` },
   });
   return {
     ...shell,
-    Entrypoint: [INIT],
+    Entrypoint: [posix.join(LAUNCHER, OUTSIDE.init)],
     Cmd: [],
     WorkingDir: kernel.workdir,
     OpenStdin: true,

@@ -1,6 +1,6 @@
 /**
  * A Jupyter kernel in a container: no network, no capabilities, a read-only root, the caller's own user id. Its pid 1 is
- * a program of ours; its sockets lie in a private directory that the relay outside reaches by path.
+ * a program of ours, which hands the directory of the kernel's sockets to the relay outside.
  */
 import { posix } from "node:path";
 import { O, openFlags, RLIMIT } from "../../../ffi/constants.ts";
@@ -25,13 +25,21 @@ import { CordonError } from "../../errors.ts";
 import { cString } from "../../host/bytes.ts";
 import type { Host } from "../../host/host.ts";
 import { isOldKernel } from "../../host/kernel.ts";
+import { listenUnix } from "../../host/listen.ts";
 import { containerInit } from "../../shim/programs/container_init.ts";
-import { containerProgram, KEEPER_LINE } from "../../shim/programs/container.ts";
+import { containerProgram, KEEPER_LINE, TOLD } from "../../shim/programs/container.ts";
 import { writeImage } from "../../shim/image.ts";
 import { become } from "../../shim/run.ts";
 import type { Forward, Limits } from "../../spec/spec.ts";
 import { type LimitPlan, planEach } from "../namespaces/limits.ts";
-import { type ContainerMount, enforcedLimits, INSIDE, kernelConfig } from "./kernel-config.ts";
+import {
+  type ContainerMount,
+  enforcedLimits,
+  INSIDE,
+  kernelConfig,
+  LAUNCHER,
+  OUTSIDE,
+} from "./kernel-config.ts";
 import { endArguments, type Keeper, type Kept } from "./keeper.ts";
 
 export interface ContainerKernel {
@@ -48,14 +56,12 @@ export interface ContainerKernel {
   forwards: Forward[];
   /** Ports at which the kernel listens inside, if it does, and the socket inside that stands for each. */
   ports: { path: string; port: number }[];
-  /** Name of the container, and the private directory outside: `run/` of it is {@link INSIDE}. */
+  /** Name of the container, and the private directory outside. */
   kept: Kept;
   keeper: Keeper;
   result?: { path: string } | { fd: number };
 }
 
-/** What pid 1 leaves in that directory: when a limit has ended the kernel, and what it used. */
-export const MARKS = { memory: "out-of-memory", timeout: "out-of-time", usage: "usage" } as const;
 const HOME = "/tmp";
 const DEFAULT_PATH = "/opt/conda/bin:/usr/local/bin:/usr/bin:/bin";
 
@@ -77,7 +83,7 @@ export async function execContainerKernel(
   const variables = environment(kernel.env, image.Config?.Env ?? []);
   const path = variables["PATH"]!;
   const env = Object.entries(variables).map(([name, value]) => `${name}=${value}`);
-  writeFiles(kernel, host, { env, path });
+  const doorFd = openDoor(kernel, host, { env, path });
   const body = await kernelConfig(engine, kernel, host);
   const { Id: id, Warnings } = await create(engine, body, kernel);
   try {
@@ -91,8 +97,11 @@ export async function execContainerKernel(
       oldKernel: isOldKernel(),
       streamFd: fd,
       early,
+      doorFd,
       relay: { forwards: kernel.forwards, most: 256 },
-      finish: endArguments(kernel.kept, ["--status", ...result, "--keeper", String(KEEPER_LINE)]),
+      finish: endArguments(kernel.kept, [
+        ...["--status", ...result, "--keeper", String(KEEPER_LINE), "--told", String(TOLD)],
+      ]),
       keeperFd: kernel.keeper.fd,
       env: Object.entries(host.env).map(([name, value]) => `${name}=${value}`),
       endWithParent: Deno.ppid,
@@ -173,19 +182,14 @@ function environment(kernel: Record<string, string>, image: string[]): Record<st
   return { PATH: DEFAULT_PATH, ...Object.fromEntries(own), HOME, ...kernel };
 }
 
-function writeFiles(
+/** Writes pid 1, and listens for it. */
+function openDoor(
   kernel: ContainerKernel,
   host: Host,
   { env, path }: { env: string[]; path: string },
-): void {
-  const { directory } = kernel.kept;
-  Deno.mkdirSync(`${directory}/run`, { mode: 0o700 });
-  for (const file of kernel.files) {
-    Deno.writeTextFileSync(`${directory}/run/${file.path.slice(INSIDE.length + 1)}`, file.content, {
-      createNew: true,
-      mode: 0o600,
-    });
-  }
+): number {
+  const directory = posix.join(kernel.kept.directory, OUTSIDE.directory);
+  Deno.mkdirSync(directory, { mode: 0o700 });
   // Not by the engine: one such limit asked of Podman makes it forget the others of its configuration.
   const each: LimitPlan = { rlimits: [], enforced: {} };
   planEach(kernel.limits, { host }, each);
@@ -197,13 +201,16 @@ function writeFiles(
     path: path.split(":"),
     ...(kernel.limits.wallSeconds !== undefined && { wallSeconds: kernel.limits.wallSeconds }),
     ports: kernel.ports,
-    marks: {
-      memory: `${INSIDE}/${MARKS.memory}`,
-      timeout: `${INSIDE}/${MARKS.timeout}`,
-      usage: `${INSIDE}/${MARKS.usage}`,
-    },
+    door: posix.join(LAUNCHER, OUTSIDE.door),
+    directory: INSIDE,
+    files: kernel.files,
   });
-  Deno.writeFileSync(`${directory}/init`, writeImage(program), { createNew: true, mode: 0o555 });
+  // It holds the kernel's key; the kernel's user is its owner.
+  Deno.writeFileSync(posix.join(directory, OUTSIDE.init), writeImage(program), {
+    createNew: true,
+    mode: 0o500,
+  });
+  return listenUnix(posix.join(directory, OUTSIDE.door));
 }
 
 /** An engine may leave out what was asked with a warning, or without a word. Isolation never degrades silently. */

@@ -1,14 +1,27 @@
 /**
  * The launcher of a kernel in a container, once the container runs: a process of a few pages in the place of the one
- * the client started. It copies the container's output (the engine's frames), passes signals on as bytes to pid 1
- * inside, and ends by executing cordon again, which asks the engine how it went and removes the container.
+ * the client started. Pid 1 inside hands it the directory of the kernel's sockets. It copies the container's output (the
+ * engine's frames), passes signals on as bytes to pid 1, and ends by executing cordon again, which asks the engine how it
+ * went and removes the container.
  */
-import { E, POLL, PR, SFD_CLOEXEC, SIG, SIG_BLOCK, SIG_SETMASK, SIGSET } from "../../../ffi/constants.ts";
+import {
+  E,
+  MSG_CMSG_CLOEXEC,
+  POLL,
+  PR,
+  SFD_CLOEXEC,
+  SIG,
+  SIG_BLOCK,
+  SIG_SETMASK,
+  SIGSET,
+} from "../../../ffi/constants.ts";
 import type { Arch } from "../../../ffi/syscalls.ts";
 import { ifPolled, pipe, pipeSlots, pollWord } from "../kit.ts";
 import { type Address, type Label, Program, type Slot } from "../program.ts";
 import { ifOrphaned, watchParent } from "./monitor.ts";
+import { GO } from "./container_init.ts";
 import { type RelayPlan, startRelay } from "./relay.ts";
+import { messageFor } from "./rights.ts";
 
 export interface ContainerPlan {
   arch: Arch;
@@ -18,7 +31,10 @@ export interface ContainerPlan {
   streamFd: number;
   /** Bytes of the stream that came with the answer to the attach. */
   early: Uint8Array;
-  relay: RelayPlan;
+  /** Its sockets are named in the directory that pid 1 hands over. */
+  relay: Omit<RelayPlan, "directory">;
+  /** Listening socket at which pid 1 does that. */
+  doorFd: number;
   /** argv of cordon that finishes: status and removal. */
   finish: string[];
   /** The line to the keeper, which must stay open as long as the container lives. */
@@ -32,8 +48,8 @@ const CHUNK = 65536;
 const HEADER = 8;
 /** PIPE_BUF of pipe(7): a pipe that has room has room for this much. */
 const ATOMIC = 4096;
-/** Where `finish` finds the line to the keeper. */
-export const KEEPER_LINE = 90;
+/** Where `finish` finds the line to the keeper, and the connection on which pid 1 tells of the end. */
+export const KEEPER_LINE = 90, TOLD = 91;
 
 export function containerProgram(plan: ContainerPlan): Program {
   const p = new Program(plan.arch, plan.oldKernel);
@@ -42,11 +58,18 @@ export function containerProgram(plan: ContainerPlan): Program {
   p.sys("prctl", [PR.SET_NAME, "cordon-monitor"]);
   p.sys("dup3", [plan.keeperFd, KEEPER_LINE, 0], { say: "keep the line to the keeper" });
   p.sys("close", [plan.keeperFd]);
+  const parent = p.slot(0xffffffff); // nothing to poll, where signals tell
+  watchParent(p, plan.endWithParent, parent);
+  const ended = p.label("ended"), silent = p.label("pid 1 does not come");
+  const directory = meet(p, plan, { parent, ended, silent });
   pipe(p, alive, "make a pipe to the relay");
-  startRelay(p, { ...plan.relay, guarded: true }, { alive: alive.read, others: [alive.write] });
+  startRelay(p, { ...plan.relay, directory }, { alive: alive.read, others: [alive.write] });
   p.sys("close", [alive.read]);
-  attend(p, plan);
+  p.place(silent);
+  attend(p, plan, { parent, ended });
+  p.place(ended);
   p.sys("close", [plan.streamFd], { fail: "ignore" });
+  p.sys("close", [plan.doorFd], { fail: "ignore" });
   p.sys("rt_sigprocmask", [SIG_SETMASK, mask.address, 0, SIGSET]);
   p.sys("execve", [plan.finish[0]!, p.vector(plan.finish), p.vector(plan.env)], {
     say: "ask how the container ended",
@@ -54,14 +77,51 @@ export function containerProgram(plan: ContainerPlan): Program {
   return p;
 }
 
+interface Meeting {
+  /** First word of a struct pollfd of our parent. */
+  parent: Slot;
+  /** Our parent has ended. */
+  ended: Label;
+  /** The stream has something to say before pid 1 has come: why it does not. */
+  silent: Label;
+}
+
+/** Waits for pid 1 and takes the directory it brings, then lets it start the kernel. */
+function meet(p: Program, { doorFd, streamFd }: ContainerPlan, { parent, ended, silent }: Meeting): Slot {
+  const polled = p.words(
+    BigInt(doorFd) | BigInt(POLL.IN) << 32n,
+    BigInt(streamFd) | BigInt(POLL.IN) << 32n,
+    0,
+  );
+  const visitor = p.slot(), n = p.slot(), directory = p.slot(), here = p.label();
+  p.set(polled.cell(16), parent);
+  p.loop((_, again) => {
+    p.sys("ppoll", [polled, 3, 0, 0, SIGSET], { fail: again });
+    ifPolled(p, polled, POLL.IN, here);
+    ifPolled(p, polled.plus(16), POLL.IN, ended); // closing the stream ends pid 1 inside
+    ifPolled(p, polled.plus(8), POLL.IN | POLL.HUP | POLL.ERR, silent);
+  });
+  p.place(here);
+  p.sys("accept4", [doorFd, 0, 0, 0], { into: visitor, say: "meet the container's first process" });
+  p.sys("close", [doorFd]); // nobody else is expected
+  p.sys("dup3", [visitor, TOLD, 0], { say: "keep the line to the container's first process" });
+  p.sys("close", [visitor]);
+  const { message, control } = messageFor(p, 1);
+  p.sys("recvmsg", [TOLD, message, MSG_CMSG_CLOEXEC], { into: n, say: "take the directory of sockets" });
+  p.when([n, "==", 0], silent);
+  p.field(directory, control.plus(16), 32);
+  p.sys("write", [streamFd, p.bytes(Uint8Array.of(GO)), 1], { fail: "ignore" });
+  return directory;
+}
+
 /** Copies frames and passes signals until the stream ends: pid 1 inside has ended, or the engine has. */
-function attend(p: Program, plan: ContainerPlan): void {
-  const signals = p.slot(), all = p.slot(-1n), stream = p.slot(plan.streamFd), ended = p.label("ended");
+function attend(p: Program, plan: ContainerPlan, { parent, ended }: Pick<Meeting, "parent" | "ended">): void {
+  const signals = p.slot(), all = p.slot(-1n), stream = p.slot(plan.streamFd);
   const polled = p.words(0, 0, 0xffffffff), room = p.words(0, 0, 0);
   p.sys("signalfd4", [-1, all.address, SIGSET, SFD_CLOEXEC], { into: signals });
   pollWord(p, polled.cell(0), signals);
   pollWord(p, polled.cell(8), stream);
-  watchParent(p, plan.endWithParent, polled.cell(16));
+  p.set(polled.cell(16), parent);
   p.set(room.cell(0), polled.cell(0));
   p.set(room.cell(8), polled.cell(16));
   // A reader that does not read keeps nobody from the kernel's signals.
@@ -93,7 +153,6 @@ function attend(p: Program, plan: ContainerPlan): void {
     frames.take(buffer, n);
     p.goto(again);
   });
-  p.place(ended);
 }
 
 /** A signal that has come, as a byte for pid 1 inside. */

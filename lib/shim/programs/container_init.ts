@@ -1,13 +1,15 @@
 /**
- * Pid 1 of a kernel's container: starts the kernel, reaps, passes on signals. Its standard input is the line to the
- * launcher outside: a byte is a signal for the kernel, the end of it means that the launcher has died, and everything
- * here ends with it. A kernel that speaks TCP alone gets a relay here, from files that the launcher's relay reaches.
+ * Pid 1 of a kernel's container: hands the launcher outside the directory of the kernel's sockets, starts the kernel,
+ * reaps, passes on signals, and tells the launcher how it ended. Its standard input is a line to the launcher: a byte is
+ * a signal for the kernel, the end of it means that the launcher has died, and everything here ends with it. A kernel
+ * that speaks TCP alone gets a relay here, from sockets that the launcher's relay reaches.
  */
 import {
   AF,
   AT,
   CLOCK_MONOTONIC,
   O,
+  openFlags,
   POLL,
   PR,
   SFD_CLOEXEC,
@@ -21,11 +23,13 @@ import {
 } from "../../../ffi/constants.ts";
 import type { Arch } from "../../../ffi/syscalls.ts";
 import { EXIT } from "../../errors.ts";
+import { encodeOs } from "../../host/bytes.ts";
 import { closeRange, fork, ifPolled, LAST, pipe, pipeSlots, pollWord } from "../kit.ts";
-import { type CallOptions, Program, type Slot } from "../program.ts";
+import { Program, type Slot } from "../program.ts";
 import { startRelay } from "./relay.ts";
 import { unixAddress } from "./relay_name.ts";
 import { ifOutOfMemory } from "./result.ts";
+import { messageFor } from "./rights.ts";
 import type { Rlimit } from "./sandbox.ts";
 import { executeSearching, setLimits } from "./target.ts";
 
@@ -38,11 +42,11 @@ export interface ContainerInitPlan {
   rlimits: Rlimit[];
   /** Seconds until everything ends. */
   wallSeconds?: number;
-  /**
-   * Files that are made when a limit has ended the kernel (of memory not every engine tells), and one that gets the
-   * {@link USAGE_BYTES} of its struct rusage that tell times and memory.
-   */
-  marks: { memory: string; timeout: string; usage: string };
+  /** The launcher's socket. */
+  door: string;
+  /** Directory of the sockets, on a file system of the container's own, and what is made there. */
+  directory: string;
+  files: { path: string; content: string }[];
   /** Ports of the kernel, and where each is reached from outside. */
   ports: { path: string; port: number }[];
 }
@@ -50,9 +54,14 @@ export interface ContainerInitPlan {
 /** Connections at once that a relay inside carries; each is a process here, and so is the relay. */
 export const MOST_INSIDE = 64;
 const BACKLOG = 128;
-/** ru_utime, ru_stime and ru_maxrss: getrusage(2). */
-export const USAGE_BYTES = 40;
-const RUSAGE_SIZE = 144;
+/** The first byte from the launcher: it takes output now, and the kernel may begin. Podman may drop what comes before. */
+export const GO = 0;
+/** Size of a struct rusage, and of what of it tells times and memory (ru_utime, ru_stime, ru_maxrss): getrusage(2). */
+const RUSAGE_SIZE = 144, USAGE_BYTES = 40, RUSAGE_CHILDREN = -1;
+/** What the launcher is told at the end: a word of {@link ENDED}, then those first bytes of a struct rusage. */
+export const TOLD_BYTES = 8 + USAGE_BYTES;
+/** What has ended the kernel. Not every engine tells of memory. */
+export const ENDED = { byItself: 0, memory: 1, timeout: 2 } as const;
 
 /** Where a container sees how often its group's memory ran out, with cgroup v2 and v1. */
 const MEMORY_FILES = ["/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control"];
@@ -64,10 +73,12 @@ export function containerInit(plan: ContainerInitPlan): Program {
   p.sys("prctl", [PR.SET_NAME, "cordon-init"]);
   p.sys("prctl", [PR.SET_NO_NEW_PRIVS, 1, 0, 0, 0]);
   p.sys("prctl", [PR.SET_DUMPABLE, 0, 0, 0, 0]); // the kernel has our user id and would own us
+  for (const file of plan.files) write(p, file);
   if (plan.ports.length > 0) relayPorts(p, plan.ports);
+  const door = meetLauncher(p, plan);
   fork(p, target, child, { say: "start the kernel" });
   closeRange(p, 1, 2); // readers must see the end when the kernel closes them
-  serve(p, target, plan);
+  serve(p, { target, door }, plan);
 
   p.place(child);
   p.sys("setsid", []);
@@ -79,6 +90,33 @@ export function containerInit(plan: ContainerInitPlan): Program {
   setLimits(p, plan.rlimits);
   executeSearching(p, plan);
   return p;
+}
+
+function write(p: Program, { path, content }: { path: string; content: string }): void {
+  const fd = p.slot(), flags = O.WRONLY | O.CREAT | O.EXCL | O.CLOEXEC;
+  p.sys("openat", [AT.FDCWD, path, flags, 0o600], { into: fd, say: `make ${path}` });
+  p.sys("write", [fd, content, encodeOs(content).length], { say: `write ${path}` });
+  p.sys("close", [fd]);
+}
+
+/** Hands over the directory and waits to be told to go on. The connection stays. */
+function meetLauncher(p: Program, { door, directory }: ContainerInitPlan): Slot {
+  const socket = p.slot(), fd = p.slot(), n = p.slot(), byte = p.buffer(8), gone = p.label(), go = p.label();
+  const address = unixAddress(door);
+  p.sys("socket", [AF.UNIX, SOCK.STREAM | SOCK.CLOEXEC, 0], { into: socket, say: "make a socket" });
+  p.sys("connect", [socket, p.bytes(address), address.length], { say: "meet the launcher" });
+  const flags = O.PATH | O.CLOEXEC | openFlags(p.arch).DIRECTORY;
+  p.sys("openat", [AT.FDCWD, directory, flags, 0], { into: fd, say: `open ${directory}` });
+  const { message, control } = messageFor(p, 1);
+  p.set(control.cell(16), fd);
+  p.sys("sendmsg", [socket, message, 0], { say: "hand the directory of sockets out" });
+  p.sys("close", [fd]);
+  p.sys("read", [0, byte, 1], { into: n, fail: gone });
+  p.when([n, "!=", 0], go);
+  p.place(gone);
+  p.exit(128 + SIG.KILL);
+  p.place(go);
+  return socket;
 }
 
 /** Starts a relay that lives as long as we do. */
@@ -96,10 +134,10 @@ function relayPorts(p: Program, ports: ContainerInitPlan["ports"]): void {
   p.sys("close", [alive.read]);
 }
 
-function serve(p: Program, target: Slot, plan: ContainerInitPlan): void {
+function serve(p: Program, { target, door }: { target: Slot; door: Slot }, plan: ContainerInitPlan): void {
   const signals = p.slot(),
     info = p.buffer(128),
-    usage = p.buffer(RUSAGE_SIZE),
+    told = p.buffer(8 + RUSAGE_SIZE),
     polled = p.words(0, BigInt(POLL.IN) << 32n, 0xffffffff),
     all = p.slot(-1n);
   const signal = p.slot(), n = p.slot(), group = p.slot(), status = p.slot(), who = p.slot();
@@ -120,8 +158,18 @@ function serve(p: Program, target: Slot, plan: ContainerInitPlan): void {
     p.when([signal, "==", SIG.CHLD], children);
     p.goto(pass);
 
+    const tell = () => {
+      p.sys("getrusage", [RUSAGE_CHILDREN, told.plus(8)], { fail: "ignore" });
+      p.sys("write", [door, told, TOLD_BYTES], { fail: "ignore" }); // nobody is left to be told
+    };
     p.place(time);
-    make(p, plan.marks.timeout);
+    // Who is waited for counts in what was used.
+    p.sys("kill", [-1, SIG.KILL], { fail: "ignore" });
+    const reaped = p.label("all reaped");
+    p.loop(() => p.sys("wait4", [-1, 0, 0, 0], { fail: reaped }));
+    p.place(reaped);
+    p.set(told.cell(0), ENDED.timeout);
+    tell();
     p.exit(EXIT.timeout);
 
     p.place(line);
@@ -138,32 +186,23 @@ function serve(p: Program, target: Slot, plan: ContainerInitPlan): void {
 
     p.place(children);
     p.loop((empty, more) => {
-      p.sys("wait4", [-1, status.address, W.NOHANG, usage], { into: who, fail: empty });
+      p.sys("wait4", [-1, status.address, W.NOHANG, 0], { into: who, fail: empty });
       p.when([who, "==", 0], empty);
       p.when([who, "!=", target], more);
       p.and(signal, status, 0x7f);
       p.shr(n, status, 8);
       p.and(n, n, 0xff);
       p.if([signal, "!=", 0], () => p.add(n, signal, 128));
-      p.if([signal, "==", SIG.KILL], () => noteMemory(p, plan));
-      const file = p.slot(), untold = p.label();
-      make(p, plan.marks.usage, { into: file, fail: untold });
-      p.sys("write", [file, usage, USAGE_BYTES], { fail: "ignore" });
-      p.place(untold);
+      p.if([signal, "==", SIG.KILL], () => {
+        const reason = p.slot();
+        for (const file of MEMORY_FILES) ifOutOfMemory(p, file, reason);
+        p.if([reason, "!=", 0], () => p.set(told.cell(0), ENDED.memory));
+      });
+      tell();
       p.exit(n);
     });
     p.goto(again);
   });
-}
-
-function noteMemory(p: Program, plan: ContainerInitPlan): void {
-  const reason = p.slot();
-  for (const file of MEMORY_FILES) ifOutOfMemory(p, file, reason);
-  p.if([reason, "!=", 0], () => make(p, plan.marks.memory));
-}
-
-function make(p: Program, file: string, options: CallOptions = { fail: "ignore" }): void {
-  p.sys("openat", [AT.FDCWD, file, O.WRONLY | O.CREAT | O.CLOEXEC, 0o600], options);
 }
 
 /** A timer descriptor, not SIGALRM: the kernel could send us that. */

@@ -10,7 +10,6 @@ import {
   O,
   POLL,
   PR,
-  SCM_RIGHTS,
   SFD_CLOEXEC,
   SIG,
   SIG_SETMASK,
@@ -21,7 +20,8 @@ import {
 } from "../../../ffi/constants.ts";
 import { socketAddress } from "../../host/address.ts";
 import { closeRange, decimalRoutine, fork, gather, ifPolled, refuse } from "../kit.ts";
-import type { Address, Program, Slot } from "../program.ts";
+import type { Program, Slot } from "../program.ts";
+import { messageFor } from "./rights.ts";
 import { startRelay } from "./relay.ts";
 import type { Shared } from "./sandbox.ts";
 
@@ -244,17 +244,4 @@ function newAddress(address: Uint8Array): Uint8Array {
     bytes.set(address, at + 4);
   });
   return bytes;
-}
-
-/** struct msghdr with one byte of data and room for `count` descriptors; `control` is its struct cmsghdr. */
-function messageFor(p: Program, count: number): { message: Address; control: Address } {
-  const space = 16 + 8 * Math.ceil(count / 2);
-  const vector = p.words(p.buffer(8), 1);
-  const control = p.words(
-    16 + 4 * count,
-    BigInt(SOL_SOCKET) | BigInt(SCM_RIGHTS) << 32n,
-    ...Array(space / 8 - 2).fill(0),
-  );
-  const message = p.words(0, 0, vector, 1, control, space, 0);
-  return { message, control };
 }

@@ -17,6 +17,8 @@ import {
   SFD_CLOEXEC,
   SIG,
   SIGSET,
+  SO_KEEPALIVE,
+  SOL_SOCKET,
   TCP_NODELAY,
   W,
 } from "../../../ffi/constants.ts";
@@ -37,13 +39,15 @@ import type { Address, Argument, Label, Program, Slot } from "../program.ts";
 import { dropCapabilities } from "./privileges.ts";
 import { lengthen, look, pause } from "./relay_ready.ts";
 import { carry } from "./relay_connection.ts";
-import { ALIVE, FOUND, type Names, unixAddress } from "./relay_name.ts";
+import { ALIVE, DIRECTORY, unixAddress } from "./relay_name.ts";
 
 /** `Listener`: a descriptor of the caller's, or one that the program gets on its way. */
-export interface RelayPlan<Listener extends Argument = number> extends Partial<Names> {
+export interface RelayPlan<Listener extends Argument = number> {
   forwards: (Omit<Forward, "listenFd"> & { listenFd: Listener })[];
   /** Connections at once; more wait in the listener's queue. */
   most: number;
+  /** Descriptor of the directory in which the sockets lie; see {@link Names}. Otherwise they are paths. */
+  directory?: Slot;
 }
 
 /** What the relay shares with the process that starts it. */
@@ -67,17 +71,19 @@ export interface SandboxLinks {
 /** No descriptors, no memory, no process: not in a tight loop. */
 const REST_NS = 5_000_000;
 /** Descriptors of an acceptor. */
-const CHILDREN = FOUND + 1, TOLD = FOUND + 2, TELL = FOUND + 3, LISTENERS = FOUND + 4;
+const CHILDREN = DIRECTORY + 1, TOLD = DIRECTORY + 2, TELL = DIRECTORY + 3, LISTENERS = DIRECTORY + 4;
 
 /** Appends the acceptor's operations; it never falls through. */
 export function acceptor(p: Program, plan: RelayPlan<Argument>, links: RelayLinks): void {
-  const t = p.slot();
+  const t = p.slot(), one = p.words(1);
   // Inside, /proc shows nothing of us.
   const list = links.sandbox && p.oldKernel ? listDescriptors(p) : undefined;
   if (links.sandbox) enter(p, links.sandbox);
   for (const { listenFd } of plan.forwards) {
     p.sys("fcntl", [listenFd, F.SETFL, O.NONBLOCK]);
-    p.sys("setsockopt", [listenFd, IPPROTO_TCP, TCP_NODELAY, p.words(1), 4], { fail: "ignore" }); // connections get it too
+    // Connections get these too. A caller that has vanished is noticed as late as the machine has it set: tcp(7).
+    p.sys("setsockopt", [listenFd, IPPROTO_TCP, TCP_NODELAY, one, 4], { fail: "ignore" });
+    p.sys("setsockopt", [listenFd, SOL_SOCKET, SO_KEEPALIVE, one, 4], { fail: "ignore" });
   }
   const onlyChild = p.slot(1n << BigInt(SIG.CHLD - 1));
   p.sys("signalfd4", [-1, onlyChild.address, SIGSET, SFD_CLOEXEC | O.NONBLOCK], { into: t });
@@ -89,6 +95,7 @@ export function acceptor(p: Program, plan: RelayPlan<Argument>, links: RelayLink
   const kept = [
     links.alive,
     links.alive,
+    plan.directory ?? links.alive,
     t,
     line.read,
     line.write,
@@ -159,7 +166,7 @@ function targets(p: Program, plan: RelayPlan<Argument>): Address {
  */
 function accept(p: Program, plan: RelayPlan<Argument>): void {
   const count = plan.forwards.length;
-  const table = targets(p, plan), guarded = plan.guarded === true;
+  const table = targets(p, plan), guarded = plan.directory !== undefined;
   const listeners = p.words(
     ...plan.forwards.map(({ absent }, i) =>
       (absent === "hold" ? 0xffffffffn : BigInt(LISTENERS + i)) | BigInt(POLL.IN) << 32n
@@ -349,4 +356,5 @@ export function startRelay(
     if (!p.oldKernel) p.sys("close", [init]);
   }
   for (const { listenFd } of plan.forwards) p.sys("close", [listenFd]);
+  if (plan.directory) p.sys("close", [plan.directory]);
 }

@@ -1,5 +1,5 @@
 /** Where a relay's connections go inside: the name of a socket, and connecting to it. */
-import { AF, AT, O, openFlags } from "../../../ffi/constants.ts";
+import { AF, O, openFlags } from "../../../ffi/constants.ts";
 import { encodeOs } from "../../host/bytes.ts";
 import type { Label, Program, Slot } from "../program.ts";
 
@@ -15,10 +15,13 @@ export interface Name {
   length: Slot;
 }
 
+/** The directory of {@link Names.guarded}. */
+export const DIRECTORY = 2;
+
 export interface Names {
   /**
-   * The paths lie where somebody inside may put another file: a symlink there could lead to any socket of the host that
-   * its owner may use (the container engine's, say), and is not followed.
+   * The sockets are named in a directory where somebody inside may put another file: a symlink there could lead to any
+   * socket of the host that its owner may use (the container engine's, say), and is not followed.
    */
   guarded: boolean;
 }
@@ -35,7 +38,7 @@ export function connectTo(
   p.when([family, "!=", AF.UNIX], direct);
   p.add(path, address, 2); // behind sun_family
   const flags = O.PATH | O.CLOEXEC | openFlags(p.arch).NOFOLLOW;
-  p.sys("openat", [AT.FDCWD, path, flags, 0], { into: found, fail });
+  p.sys("openat", [DIRECTORY, path, flags, 0], { into: found, fail });
   p.sys("dup3", [found, FOUND, O.CLOEXEC]);
   p.sys("close", [found]);
   const itself = unixAddress(`/proc/self/fd/${FOUND}`); // of a symlink this is the symlink: no socket

@@ -3,14 +3,19 @@ import assert from "node:assert/strict";
 import { POLL, SIG } from "../../../ffi/constants.ts";
 import { writeImage } from "../../../lib/shim/image.ts";
 import { containerProgram } from "../../../lib/shim/programs/container.ts";
-import { containerInit, type ContainerInitPlan } from "../../../lib/shim/programs/container_init.ts";
+import {
+  containerInit,
+  type ContainerInitPlan,
+  ENDED,
+  GO,
+} from "../../../lib/shim/programs/container_init.ts";
 import { keeperProgram } from "../../../lib/shim/programs/keeper.ts";
 import type { Call, Kernel } from "../../helpers/fake_kernel.ts";
 import { load, type Process } from "../../helpers/simulator.ts";
 import { type Event, script, signal, timer } from "./events.ts";
 
-const STREAM = 20, KEEPER = 21, PARENT = 500;
-const EAGAIN = -11, EPIPE = -32;
+const STREAM = 20, KEEPER = 21, DOOR = 22, VISITOR = 23, DIRECTORY = 24, TOLD = 91, PARENT = 500;
+const ECHILD = -10, EAGAIN = -11, EPIPE = -32;
 const encoder = new TextEncoder();
 
 /** A frame as the engine sends it. */
@@ -46,20 +51,44 @@ function room({ ppoll, read }: Kernel): Kernel {
   return { ppoll: (call) => forRoom(call) ? thereIsRoom(call) : ppoll!(call), read: read! };
 }
 
+/** Pid 1 comes to the door, and brings its directory. */
+function visited({ ppoll, ...kernel }: Kernel): Kernel {
+  return {
+    accept4: (call) => (assert.equal(call.number(0), DOOR), VISITOR),
+    recvmsg: (call) => {
+      assert.equal(call.number(0), TOLD);
+      const control = call.word(1, 32);
+      call.process.memory.put(control + 16n, new Uint8Array(Uint32Array.of(DIRECTORY).buffer));
+      return 1;
+    },
+    ...kernel,
+    ppoll: (call) => {
+      if (Number(BigInt.asIntN(32, call.word(0))) !== DOOR) return ppoll!(call);
+      call.put(0, Uint8Array.of(POLL.IN, 0), 6);
+      return 1;
+    },
+  };
+}
+
 /** The launcher with what happens to it, run to its end. */
-function launcher(events: Event[], { early = new Uint8Array(), kernel = {} as Kernel } = {}): Process {
+function launcher(
+  events: Event[],
+  { early = new Uint8Array(), kernel = {} as Kernel, comes = true } = {},
+): Process {
   const program = containerProgram({
     arch: "x86_64",
     oldKernel: false,
     streamFd: STREAM,
     early,
     relay: { forwards: [], most: 8 },
+    doorFd: DOOR,
     finish: ["/cordon", "kernel", "end", "name"],
     keeperFd: KEEPER,
     env: ["A=b"],
     endWithParent: PARENT,
   });
-  return load(writeImage(program)).run({ getppid: () => PARENT, ...room(script(events)), ...kernel });
+  const whole = { getppid: () => PARENT, ...room(script(events)), ...kernel };
+  return load(writeImage(program)).run(comes ? visited(whole) : whole);
 }
 
 const FINISHED = { execute: "/cordon", argv: ["/cordon", "kernel", "end", "name"], env: ["A=b"] };
@@ -109,19 +138,40 @@ Deno.test("a reader that is slow is waited for, one that has gone is not, and si
   };
   const output = (process: Process) =>
     process.named("write").map((call) => [call.number(0), call.number(2), Number(call.result)]);
-  assert.deepEqual(output(trying([EAGAIN, 1, EAGAIN, 2])), [[1, 3, EAGAIN], [1, 3, 1], [1, 2, EAGAIN], [
-    1,
-    2,
-    2,
-  ]]);
-  assert.deepEqual(output(trying([EPIPE])), [[1, 3, EPIPE]]);
-  assert.deepEqual(output(trying([], { interrupted: true })), [[STREAM, 1, 1], [1, 3, 3]]);
+  const go = [STREAM, 1, 1];
+  assert.deepEqual(
+    output(trying([EAGAIN, 1, EAGAIN, 2])),
+    [go, [1, 3, EAGAIN], [1, 3, 1], [1, 2, EAGAIN], [1, 2, 2]],
+  );
+  assert.deepEqual(output(trying([EPIPE])), [go, [1, 3, EPIPE]]);
+  assert.deepEqual(output(trying([], { interrupted: true })), [go, [STREAM, 1, 1], [1, 3, 3]]);
   assert.deepEqual(trying([EPIPE]).end, FINISHED);
 });
 
 Deno.test("each signal is one byte for pid 1 inside; a child's end is nobody's business", () => {
   const process = launcher([signal(SIG.INT), signal(SIG.CHLD), signal(SIG.TERM), chunk()]);
-  assert.equal(process.written(STREAM), String.fromCharCode(SIG.INT, SIG.TERM));
+  assert.equal(process.written(STREAM), String.fromCharCode(GO, SIG.INT, SIG.TERM));
+});
+
+Deno.test("pid 1 is let in once, and its connection kept for what finishes; the relay has its directory alone", () => {
+  const process = launcher([chunk()]);
+  const closed = process.named("close").map((call) => call.number(0));
+  for (const fd of [DOOR, VISITOR, DIRECTORY]) assert.ok(closed.includes(fd), `${fd}`);
+  assert.ok(!closed.includes(TOLD));
+  const kept = process.named("dup3").find((call) => call.number(0) === VISITOR)!;
+  assert.deepEqual([kept.number(1), kept.number(2)], [TOLD, 0]);
+  const at = (name: string) => process.calls.findIndex((call) => call.name === name);
+  assert.ok(at("recvmsg") < at("clone"), "the relay starts with the directory");
+});
+
+Deno.test("a container whose pid 1 does not come is told of, and a parent that ends is not waited for", () => {
+  const said = launcher([chunk(frame(2, "no such program")), chunk(frame(2, "!")), chunk()], {
+    comes: false,
+  });
+  assert.equal(said.written(2), "no such program!");
+  assert.deepEqual([said.end, said.children.length], [FINISHED, 0]);
+  const orphan = launcher([parentGone], { comes: false });
+  assert.deepEqual([orphan.end, orphan.children.length], [FINISHED, 0]);
 });
 
 Deno.test("the parent's end closes the stream; the line to the keeper stays open into what finishes", () => {
@@ -147,14 +197,17 @@ function init(
     command: ["kernel", "-f", "x"],
     env: ["A=b"],
     path: ["/bin"],
-    marks: { memory: "/run/memory", timeout: "/run/timeout", usage: "/run/usage" },
+    door: "/run/door",
+    directory: "/run/sockets",
+    files: [{ path: "/run/sockets/file", content: "text" }],
     ports: [],
     rlimits: [],
     ...plan,
   });
   const left = [...ends];
   return load(writeImage(program)).run({
-    ...script(events),
+    ...script([go, ...events]),
+    getrusage: (call) => USED.forEach((value, i) => call.put64(1, value, 8 * i)),
     wait4: (call) => {
       const [pid, status] = left.shift() ?? [0, 0];
       call.put32(1, status);
@@ -168,6 +221,15 @@ function init(
 const child = signal(SIG.CHLD);
 const KERNEL_PID = 1001;
 const line = (data?: Uint8Array): Event => data ? { fd: () => 0, data } : { fd: () => 0 };
+const go = line(Uint8Array.of(GO));
+const USED = [1, 500_000, 0, 250_000, 4096];
+
+/** What it told the launcher. */
+function told(process: Process): number[] {
+  const door = Number(process.named("socket")[0]!.result);
+  const bytes = together(...process.output.get(door) ?? []);
+  return Array.from(new BigInt64Array(bytes.buffer), Number);
+}
 
 Deno.test("pid 1 ends as the kernel ended, whatever else it reaps", () => {
   const statuses: [status: number, exit: number][] = [[0, 0], [3 << 8, 3], [255 << 8, 255], [9, 137], [
@@ -186,6 +248,25 @@ Deno.test("bytes on its line are signals for the kernel's group, its end is the 
   const kills = process.named("kill").map((call) => [call.number(0), call.number(1)]);
   assert.deepEqual(kills, [[-KERNEL_PID, SIG.INT], [-KERNEL_PID, SIG.TERM]]);
   assert.deepEqual(process.end, { exit: 137 });
+});
+
+Deno.test("it hands over the directory, and starts the kernel when it is told to", () => {
+  const { lines, end, children } = init([line()]);
+  const at = (pattern: RegExp) => lines.findIndex((call) => pattern.test(call));
+  const order = [
+    /"\/run\/sockets\/file"/,
+    /^write\(50, "text", 4\)/,
+    /^connect\(/,
+    /^sendmsg\(/,
+    /^read\(0,/,
+    /^clone\(/,
+  ]
+    .map(at);
+  assert.deepEqual(order, order.toSorted((a, b) => a - b), lines.join("\n"));
+  assert.ok(!order.includes(-1), lines.join("\n"));
+  assert.deepEqual([end, children.length], [{ exit: 137 }, 1]);
+  const never = init([], { kernel: { read: () => 0 } });
+  assert.deepEqual([never.end, never.children.length], [{ exit: 137 }, 0]);
 });
 
 Deno.test("it is undumpable and unprivileged before there is a kernel", () => {
@@ -208,10 +289,16 @@ Deno.test("a kernel of ports gets sockets and their relay before it is started",
   assert.ok(at(/^listen\(/) < at(/^clone\(/), lines.join("\n"));
 });
 
-Deno.test("the time limit leaves word and ends all", () => {
-  const process = init([timer], { plan: { wallSeconds: 1.5 } });
+Deno.test("the time limit leaves word and ends all, and what they used is told", () => {
+  const left = [77, KERNEL_PID];
+  const process = init([timer], {
+    plan: { wallSeconds: 1.5 },
+    kernel: { wait4: () => left.shift() ?? ECHILD },
+  });
   assert.deepEqual(process.end, { exit: 124 });
-  assert.ok(process.lines.some((call) => /^openat\(.*"\/run\/timeout"/.test(call)));
+  assert.deepEqual(process.named("kill").map((call) => call.line), ["kill(-1, 9)"]);
+  assert.deepEqual(left, []);
+  assert.deepEqual(told(process), [ENDED.timeout, ...USED]);
 });
 
 Deno.test("a kernel that was killed leaves word when memory had run out, and only then", () => {
@@ -219,7 +306,7 @@ Deno.test("a kernel that was killed leaves word when memory had run out, and onl
   for (const [i, text] of events.entries()) {
     for (const [file, other] of [["memory.events", "oom_control"], ["oom_control", "memory.events"]]) {
       let open = "";
-      const happen = script([child]);
+      const happen = script([go, child]);
       const process = init([], {
         ends: [[KERNEL_PID, 9]],
         kernel: {
@@ -236,8 +323,7 @@ Deno.test("a kernel that was killed leaves word when memory had run out, and onl
         },
       });
       assert.deepEqual(process.end, { exit: 137 });
-      const told = process.lines.some((call) => /^openat\(.*"\/run\/memory"/.test(call));
-      assert.equal(told, i === 0, `${file}: ${text}`);
+      assert.deepEqual(told(process), [i === 0 ? ENDED.memory : ENDED.byItself, ...USED], `${file}: ${text}`);
     }
   }
 });

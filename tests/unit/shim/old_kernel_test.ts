@@ -83,6 +83,7 @@ Deno.test("no program for an old kernel holds a call that Linux 4.18 lacks", () 
     container: containerProgram({
       ...shared,
       streamFd: 5,
+      doorFd: 22,
       early: new Uint8Array(),
       relay: { forwards, most: 8 },
       finish: ["/cordon"],
@@ -103,7 +104,9 @@ Deno.test("no program for an old kernel holds a call that Linux 4.18 lacks", () 
       path: ["/bin"],
       rlimits: [],
       wallSeconds: 1,
-      marks: { memory: "/m", timeout: "/t", usage: "/u" },
+      door: "/d",
+      directory: "/s",
+      files: [],
       ports: [{ path: "/run/s", port: 80 }],
     }),
   };
