@@ -1,8 +1,10 @@
 /** Connections through `cordon portwrap` behave as direct ones would. */
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
-import { everyone, userOnly } from "../helpers/everyone.ts";
+import { executable } from "../helpers/binary.ts";
+import { everyone, ok, rootOnly, userOnly } from "../helpers/everyone.ts";
 import { program } from "../helpers/need.ts";
+import { run } from "../helpers/run.ts";
 import { asUser } from "../helpers/user.ts";
 import { alive, below, connect, guest, readAll, refused, start, textOf, until } from "./portwrap_running.ts";
 
@@ -199,16 +201,73 @@ for word in sys.argv[1:]:
 }, { needs });
 
 everyone("a connection on which nothing is said stays, and is carried afterwards", async (p) => {
-  // A relay or a socket with a time limit shows one on its timers; the seconds stand for hours.
+  // A relay or a socket with a time limit shows one on its timers, beside that of keepalive; the seconds stand for hours.
   await using running = await start(p, guest(ECHO));
   using conn = await connect(running.ports[0]!);
   await new Promise((resolve) => setTimeout(resolve, 3000));
-  assert.deepEqual(timers(running.ports[0]!), ["00"]);
+  assert.deepEqual(timers(running.ports[0]!), [KEEPALIVE]);
   await conn.write(Uint8Array.of(7));
   const buffer = new Uint8Array(1);
   assert.equal(await conn.read(buffer), 1);
   assert.equal(buffer[0], 7);
 }, { needs });
+
+rootOnly(
+  "a caller that vanishes without a word is noticed as on a direct connection with keepalive",
+  async (p) => {
+    // In a network of the test's own, where keepalive asks after a second. What closes a socket in repair mode tells nobody.
+    const script = `
+import json, os, socket, subprocess, sys, time
+cordon, ready = sys.argv[1:3]
+for name in "time", "intvl":
+    open(f"/proc/sys/net/ipv4/tcp_keepalive_{name}", "w").write("1")
+guest = """
+import socket
+s = socket.create_server(("127.0.0.1", 8080))
+while True:
+    c, _ = s.accept()
+    c.sendall(b"!")
+    try: print(c.recv(1), flush=True)
+    except OSError as error: print(type(error).__name__, flush=True)
+"""
+argv = [cordon, "portwrap", "-p", "0", "-P", "8080", "--ready", ready, "--", sys.executable, "-c", guest]
+wrapped = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
+while not (os.path.exists(ready) and os.path.getsize(ready)): time.sleep(0.02)
+port = json.load(open(ready))["ports"][0]["host"]
+def greeted():
+    try:
+        caller = socket.create_connection(("127.0.0.1", port))
+        if caller.recv(1): return caller
+    except OSError: pass
+while not (caller := greeted()): time.sleep(0.02)
+TCP_REPAIR = 19
+caller.setsockopt(socket.IPPROTO_TCP, TCP_REPAIR, 1)
+caller.close()
+print(wrapped.stdout.readline().strip())
+wrapped.kill()
+wrapped.wait()
+`;
+    const start = 'ip link set lo up && exec "$@"';
+    const argv = [
+      "unshare",
+      "-n",
+      "sh",
+      "-ec",
+      start,
+      "sh",
+      "python3",
+      "-c",
+      script,
+      executable(),
+      `${p.dir()}/ready`,
+    ];
+    assert.equal(ok(await run(argv, { deadline: 120_000 })), "ConnectionResetError");
+  },
+  { needs: [...needs, program("ip"), program("unshare")] },
+);
+
+/** Timer 2 of proc_net_tcp(5) asks after a caller that has been silent for long, and ends nothing that answers. */
+const KEEPALIVE = "02";
 
 /** RLIMIT_NPROC: proc_pid_limits(5). */
 function hardLimit(pid: number): string {

@@ -9,6 +9,7 @@ import {
   O,
   POLL,
   SIGSET,
+  SO_KEEPALIVE,
   SO_LINGER,
   SOCK,
   SOL_SOCKET,
@@ -40,7 +41,9 @@ export function carry(
     p.load(slot, at);
   });
   connect(p, { inside, names, hold, reset, guarded });
-  p.sys("setsockopt", [inside, IPPROTO_TCP, TCP_NODELAY, p.words(1), 4], { fail: "ignore" }); // not on a Unix socket
+  const one = p.words(1);
+  p.sys("setsockopt", [inside, IPPROTO_TCP, TCP_NODELAY, one, 4], { fail: "ignore" }); // not on a Unix socket
+  p.sys("setsockopt", [inside, SOL_SOCKET, SO_KEEPALIVE, one, 4], { fail: "ignore" }); // it may lead outside
   const up = direction(p, client, inside), down = direction(p, inside, client);
   shuttle(p, { client, inside, up, down, reset });
 
