@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { cordonArgv } from "../helpers/binary.ts";
 import { everyone } from "../helpers/everyone.ts";
+import { exists } from "../helpers/machine.ts";
 import { family, running, sandboxOf, whileRunning } from "../helpers/processes.ts";
 
 const CHANNELS = ["shell", "iopub", "stdin", "control", "hb"];
@@ -18,15 +19,6 @@ function groupsOf(pid: number): string[] {
   };
   look("/sys/fs/cgroup");
   return found;
-}
-
-function isThere(path: string): boolean {
-  try {
-    return Deno.statSync(path).isDirectory;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
 }
 
 everyone("kernel gc: all processes of a kernel in namespaces are killed at once", async (p) => {
@@ -62,7 +54,7 @@ everyone("kernel gc: all processes of a kernel in namespaces are killed at once"
     const { code, stdout, stderr } = await p.cordon(["kernel", "gc", "--json"], { env });
     assert.equal(code, 0, stderr);
     assert.deepEqual(JSON.parse(stdout).left, []);
-    assert.deepEqual(groups.filter(isThere), []);
+    assert.deepEqual(groups.filter(exists), []);
     const alive = all.filter(({ pid, argv }) => {
       const now = running(pid);
       return now !== undefined && now.state !== "Z" && now.argv.join() === argv.join();

@@ -6,7 +6,7 @@ import type { Label, Program, Slot } from "../program.ts";
 /** The descriptor whose hang-up says that the monitor is gone. */
 export const ALIVE = 0;
 /** A file at the end of a path, before it is connected to; another copy of {@link ALIVE} keeps its place. */
-export const FOUND = 1;
+const FOUND = 1;
 
 /** A socket's address as connect(2) takes it. */
 export interface Name {
