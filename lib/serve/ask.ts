@@ -87,15 +87,6 @@ export function complete(
   };
   const stdin = stdinOf(asked);
   const interactive = interactiveOf(asked);
-  // Engines deliver no signal to what runs in a container beside its first process.
-  if (
-    interactive && verdict.engine === "docker" &&
-    (asked.files ?? asked.results ?? asked.session) !== undefined
-  ) {
-    throw new Problem("invalid", {
-      detail: "interactive excludes files, results and session where a container runs it",
-    });
-  }
   const more = {
     limits,
     ...(stdin && { stdin }),

@@ -6,8 +6,10 @@
 import type { Attached } from "../../docker/attached.ts";
 import type { ContainerConfig } from "../../docker/containers.ts";
 import { EngineError } from "../../docker/errors.ts";
-import { createExec, inspectExec, startExec } from "../../docker/exec.ts";
-import type { Result, Streams } from "../engine.ts";
+import { createExec, inspectExec, resizeExec, startExec } from "../../docker/exec.ts";
+import { type Input, pumpInput } from "../../docker/pump.ts";
+import type { Controls, Result, Streams, TerminalSize } from "../engine.ts";
+import { signalWords, TELL_NUMBER, withoutNumber } from "./box-leader.ts";
 import type { DockerClient } from "./client.ts";
 import { abortedResult } from "./follow.ts";
 import { complete, end, type Started, startNew } from "./started.ts";
@@ -142,7 +144,7 @@ export class Box {
     for (let at = 0, index = 0; at + 2 < words.length && index < found.length; at += 3) {
       const [kind, size, path] = words.slice(at, at + 3);
       if (kind === "") index++;
-      else found[index]!.push({ kind: kind as BoxEntry["kind"], size: Number(size), path: path! });
+      else found[index]!.push({ kind: kind as BoxEntry["kind"], size: sizeOf(size), path: path! });
     }
     return found;
   }
@@ -168,25 +170,32 @@ export class Box {
   }
 
   async #begin(
-    { argv, stdin, env = [], workdir = this.#directory }: {
+    { argv, stdin, tty = false, env = [], workdir = this.#directory }: {
       argv: string[];
       stdin: boolean;
+      tty?: boolean;
       env?: string[];
       workdir?: string;
     },
   ): Promise<{ id: string; attached: Attached }> {
     const { engine } = this.#client;
     const id = await createExec(engine, this.#started.id, {
-      config: { Cmd: argv, Env: env, WorkingDir: workdir, AttachStdin: stdin },
+      config: { Cmd: argv, Env: env, WorkingDir: workdir, AttachStdin: stdin, Tty: tty },
       signal: AbortSignal.timeout(HELPER_MS),
     });
     const { signal } = this.#started.session;
-    return { id, attached: await startExec(engine, id, { tty: false, signal }) };
+    return { id, attached: await startExec(engine, id, { tty, signal }) };
   }
 
   async #execute({ argv, env, workdir }: BoxCommand, streams: Streams): Promise<number> {
-    const { stdin } = streams;
-    const { id, attached } = await this.#begin({ argv, env, workdir, stdin: stdin !== undefined });
+    const { stdin, terminal, begun } = streams;
+    const { id, attached } = await this.#begin({
+      argv: begun ? [...TELL_NUMBER, ...argv] : argv,
+      env,
+      workdir,
+      stdin: stdin !== undefined,
+      tty: terminal !== undefined,
+    });
     const over = new AbortController();
     const watching = this.#watch(id, over.signal);
     const feeding = stdin instanceof Uint8Array && (async () => {
@@ -194,14 +203,47 @@ export class Box {
     })();
     // What is wrong with the connection is told by the output.
     if (feeding) feeding.catch(() => {});
+    let input: Input | undefined;
     try {
-      for await (const { stream, bytes } of attached.output()) await streams[stream](bytes);
+      if (terminal) await this.#resize(id, terminal);
+      // Input that came earlier would be echoed by a terminal before the number is told.
+      const output = begun
+        ? withoutNumber(attached.output(), (leader) => {
+          begun(this.#controls(id, leader));
+          if (!(stdin instanceof ReadableStream)) return;
+          input = pumpInput(attached, stdin);
+          input.failed.catch(() => attached.close());
+        })
+        : attached.output();
+      for await (const { stream, bytes } of output) await streams[stream](bytes);
     } finally {
+      input?.stop();
       over.abort();
       attached.close();
       await watching;
     }
     return await this.#status(id);
+  }
+
+  #controls(id: string, leader: number): Controls {
+    return {
+      signal: async (name) => {
+        if (!(await inspectExec(this.#client.engine, id)).Running) return;
+        for await (const _ of this.#output(signalWords(leader, name)));
+      },
+      resize: (size) => this.#resize(id, size),
+    };
+  }
+
+  /** Of one that has ended just now an engine complains. */
+  async #resize(id: string, size: TerminalSize): Promise<void> {
+    const { engine } = this.#client;
+    try {
+      await resizeExec(engine, id, size);
+    } catch (error) {
+      if (error instanceof EngineError && !(await inspectExec(engine, id)).Running) return;
+      throw error;
+    }
   }
 
   /** Ends what holds the output of a command that has ended. */
@@ -281,6 +323,12 @@ function between(before: Used, after: Used): Used {
     systemMs: more("systemMs"),
     peakBytes: grown ? after.peakBytes : null,
   };
+}
+
+/** Of a sparse file it can be more than a number tells apart; and it is the image's programs that say it. */
+function sizeOf(told: string | undefined): number {
+  const size = Number(told);
+  return size >= 0 ? Math.min(size, Number.MAX_SAFE_INTEGER) : 0;
 }
 
 function text(bytes: Uint8Array): string {
