@@ -133,7 +133,7 @@ function commandOf({ command }) {
 const over = ({ state }) => state !== "queued" && state !== "running";
 
 /** How it ended, for people. */
-function outcome({ state, reason, exit_code, signal, limits }) {
+function outcome({ state, reason, detail, exit_code, signal, limits }) {
   switch (reason) {
     case "exited":
       return exit_code === 0 ? "done" : `exit code ${exit_code}`;
@@ -150,7 +150,7 @@ function outcome({ state, reason, exit_code, signal, limits }) {
     case "shutdown":
       return "the server was shut down";
     case "cordon":
-      return "it could not be run";
+      return `it could not be run${detail ? `: ${detail.slice(0, 300)}` : ""}`;
     default:
       return state;
   }

@@ -69,3 +69,18 @@ export async function inspectExec(engine: Engine, exec: string, options: Call = 
     ...options,
   })).json();
 }
+/** Tells an exec's terminal its size in characters. */
+export async function resizeExec(
+  engine: Engine,
+  exec: string,
+  options: Call & { rows: number; columns: number },
+): Promise<void> {
+  await command(engine, {
+    method: "POST",
+    path: `/exec/${segment(exec)}/resize`,
+    query: { h: options.rows, w: options.columns },
+    what: `resize the terminal of exec ${short(exec)}`,
+    accept: [201],
+    signal: options.signal,
+  });
+}

@@ -9,7 +9,7 @@ export const PROTOCOL = "cordon.v1";
 const TOKEN_PROTOCOL = "cordon.token.";
 
 /** Those that both engines can pass on, and that do not end or stop what passes them on. */
-const SIGNALS = [
+export const SIGNALS = [
   "HUP",
   "INT",
   "QUIT",

@@ -15,7 +15,7 @@ import { Violation } from "./front/frames.ts";
 import { asksForWebSocket, type Socket, Upgrade } from "./front/websocket.ts";
 import { ID } from "./ids.ts";
 import type { Interaction } from "./interaction.ts";
-import { find, held, type Known } from "./past.ts";
+import { checkPosition, find, held, type Known } from "./past.ts";
 import { Problem } from "./problem.ts";
 import { Bucket } from "./rate.ts";
 import type { Call, Route } from "./route.ts";
@@ -23,8 +23,6 @@ import { AttachQuery } from "./schemas-v1.ts";
 
 /** Taken from the output at once; so much is held for a client that does not read. */
 const MOST_AT_ONCE = 64 * 1024;
-/** A command that takes none of its input for so long while more comes is left alone with what it has. */
-const DEAF_MS = 30_000;
 /** Signals and resizes of one client. */
 const ORDERS = { count: 100, seconds: 2 };
 /** Of the private codes (RFC 6455 7.4.2): somebody else writes now. */
@@ -49,6 +47,7 @@ function attach(call: Call, tenant: Tenant): Response {
   const known = ID.test(id) ? find(service, id, tenant.name) : undefined;
   if (!known) throw new Problem("not-found", { detail: "There is no such execution" });
   const protocol = agreed(request);
+  checkPosition(after, known);
   const live = known.live?.over ? undefined : known.live;
   const interaction = live?.interaction;
   if (write === "no" || !live) {
@@ -59,7 +58,11 @@ function attach(call: Call, tenant: Tenant): Response {
   }
   if (!interaction) throw new Problem("conflict", { detail: "It was created without interactive" });
   let socket: Socket | undefined;
-  const taken = () => void socket?.close(TAKEN_OVER, "somebody else writes now");
+  let mine = true;
+  const taken = () => {
+    mine = false;
+    socket?.close(TAKEN_OVER, "somebody else writes now");
+  };
   if (!interaction.take(taken, { force: write === "take" })) {
     throw new Problem("conflict", { detail: "Somebody else writes to it; write=take takes it over" });
   }
@@ -73,11 +76,14 @@ function attach(call: Call, tenant: Tenant): Response {
   return new Upgrade(async (opened) => {
     socket = opened;
     using _held = held(known, service.outgoing);
+    // Since it was asked for.
+    if (!mine) return await socket.close(TAKEN_OVER, "somebody else writes now");
+    const { stallSeconds } = service.situation.config.connections;
     try {
       if (!await socket.send(inputMessage(interaction))) return;
       await Promise.race([
         tell(known, socket, after),
-        obey(socket, interaction, live),
+        obey(socket, { interaction, live, stallSeconds, mine: () => mine }),
         tellTaken(socket, interaction),
       ]);
     } finally {
@@ -124,37 +130,35 @@ async function hear(socket: Socket): Promise<void> {
   if (await socket.receive() !== undefined) throw new Violation(1008, "this one may only listen");
 }
 
-async function obey(socket: Socket, interaction: Interaction, live: Execution): Promise<void> {
+interface Obeyed {
+  interaction: Interaction;
+  live: Execution;
+  /** A command that takes none of its input for so long while more comes is left alone with what it has. */
+  stallSeconds: number;
+  /** Nobody has taken over. */
+  mine(): boolean;
+}
+
+async function obey(socket: Socket, { interaction, live, stallSeconds, mine }: Obeyed): Promise<void> {
   const orders = new Bucket(ORDERS, performance.now());
   for (let message = await socket.receive(); message !== undefined; message = await socket.receive()) {
-    if (typeof message !== "string") {
-      await roomFor(interaction, socket);
-      if (!interaction.write(message)) throw new Violation(1008, "input came after its end");
-      continue;
+    const order = typeof message === "string" ? clientMessage(message) : { type: "input" as const, message };
+    if (order.type !== "input" && orders.take(performance.now()) > 0) {
+      throw new Violation(1008, "too many signals and resizes");
     }
-    const order = clientMessage(message);
-    if (orders.take(performance.now()) > 0) throw new Violation(1008, "too many signals and resizes");
-    if (order.type === "eof") interaction.end();
+    if (order.type === "input" || order.type === "eof") {
+      if (!await interaction.roomWithin(stallSeconds * 1000, socket.over)) {
+        throw new Violation(1013, "the command does not read its input");
+      }
+      if (!mine()) return;
+    }
+    if (order.type === "input") {
+      if (!interaction.write(order.message)) throw new Violation(1008, "input came after its end");
+    } else if (order.type === "eof") interaction.end();
     else if (order.type === "signal") {
       await Promise.race([interaction.signal(`SIG${order.signal}`), live.ended, over(socket)]);
     } else if (!interaction.terminal) throw new Violation(1008, "it has no terminal to resize");
     else await interaction.resize({ rows: order.rows, columns: order.columns });
-  }
-}
-
-/** Until there is room nothing is read from the client. @throws Violation when that takes too long */
-async function roomFor(interaction: Interaction, socket: Socket): Promise<void> {
-  let late = false;
-  let timer: number | undefined;
-  try {
-    while (!interaction.room && !socket.over.aborted) {
-      if (late) throw new Violation(1013, "the command does not read its input");
-      timer ??= setTimeout(() => late = true, DEAF_MS);
-      const wait = new Promise<void>((resolve) => setTimeout(resolve, 1000));
-      await Promise.race([interaction.changed(), wait]);
-    }
-  } finally {
-    clearTimeout(timer);
   }
 }
 

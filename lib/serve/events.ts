@@ -6,7 +6,9 @@ import { type Encoding, Printed } from "./printed.ts";
 /** Proxies end connections on which nothing comes, most after 60 s. */
 const KEEP_ALIVE_MS = 15_000;
 /** Taken from the output at once; so much is held for a client that does not read. */
-const MOST_AT_ONCE = 64 * 1024;
+const MOST_AT_ONCE = 16 * 1024;
+/** What becomes longer than this in JSON, where a control character takes six, is told in smaller pieces. */
+const MOST_TOLD = 2 * MOST_AT_ONCE, LITTLE = MOST_AT_ONCE / 8;
 
 export interface EventsOptions {
   /** The position that the client has. */
@@ -33,10 +35,15 @@ export function eventStream(known: Known, { after, encoding, gone, held }: Event
       while (!over) {
         // In this order: what comes between the two is not missed.
         const more = known.more();
-        const events = known.read(at, MOST_AT_ONCE);
+        let events = known.read(at, MOST_AT_ONCE);
         if (events.length > 0) {
+          let text = formatted(events, encoding);
+          if (text.length > MOST_TOLD) {
+            events = known.read(at, LITTLE);
+            text = formatted(events, encoding);
+          }
           at = events.at(-1)!.id;
-          return controller.enqueue(encoder.encode(events.map((event) => format(event, encoding)).join("")));
+          return controller.enqueue(encoder.encode(text));
         }
         if (!more) break;
         if (!await within(KEEP_ALIVE_MS, more)) return controller.enqueue(encoder.encode(":\n\n"));
@@ -48,13 +55,17 @@ export function eventStream(known: Known, { after, encoding, gone, held }: Event
       done();
       gone?.();
     },
-  }, { highWaterMark: 1 });
+  }, { highWaterMark: 0 });
   return new Response(stream, { headers: { "content-type": "text/event-stream; charset=utf-8" } });
 }
 
 /** Whether everything was told to somebody who has this position. */
 export function allTold(known: Known, after: number): boolean {
   return known.more() === undefined && known.read(after, 64).length === 0;
+}
+
+function formatted(events: readonly Event[], encoding: Encoding): string {
+  return events.map((event) => format(event, encoding)).join("");
 }
 
 /** Data is one line of JSON. */

@@ -34,6 +34,9 @@ export interface Admitted {
   key?: { name: string; asked: string };
 }
 
+/** Characters of what is told of a sandbox that could not be made. */
+const MOST_DETAIL = 4096;
+
 /** `client`: who waited for it went away. `asked`: somebody asked for it. `shutdown`: the server ended. */
 export type CancelReason = "client" | "asked" | "shutdown";
 
@@ -94,10 +97,11 @@ export class Execution {
     this.state = cancelled ? "cancelled" : "finished";
     this.finished = now;
     if (this.failure !== undefined && !cancelled) this.output.remark(`cordon: ${this.failure}\n`);
-    const { reason, exitCode, signal } = this.#outcome();
+    const { reason, exitCode, signal, detail } = this.#outcome();
     this.output.close({
       state: this.state,
       reason,
+      detail,
       exit_code: exitCode,
       signal,
       truncated: this.output.truncated,
@@ -114,7 +118,7 @@ export class Execution {
   record(): Recorded {
     const { admitted, output, result } = this;
     const { tenant, via, requestId, args, command, job, key } = admitted;
-    const { reason, exitCode, signal } = this.#outcome();
+    const { reason, exitCode, signal, detail } = this.#outcome();
     return {
       id: this.id,
       tenant,
@@ -122,10 +126,12 @@ export class Execution {
       request_id: requestId,
       state: this.state,
       reason,
+      detail,
       engine: job.engine,
       image: job.engine === "docker" ? job.image : "host",
       args,
       command,
+      session: job.work?.session?.id ?? null,
       created: this.created,
       started: this.started ?? null,
       ended: this.finished ?? null,
@@ -144,11 +150,20 @@ export class Execution {
     };
   }
 
-  #outcome(): { reason: string | null; exitCode: number | null; signal: number | null } {
-    if (this.state === "cancelled") return { reason: this.cancelled ?? null, exitCode: null, signal: null };
-    if (this.failure !== undefined) return { reason: "cordon", exitCode: null, signal: null };
+  #outcome(): Pick<Recorded, "reason" | "signal" | "detail"> & { exitCode: number | null } {
+    const none = { exitCode: null, signal: null, detail: null };
+    if (this.state === "cancelled") return { ...none, reason: this.cancelled ?? null };
+    if (this.failure !== undefined) return { ...none, reason: "cordon", detail: this.failure };
     const { reason = null, exitCode = null, signal = null } = this.result ?? {};
-    return { reason, exitCode, signal };
+    return { reason, exitCode, signal, detail: reason === "cordon" ? this.#said() : null };
+  }
+
+  /** What a sandbox that could not be made said, beside which nothing can have been printed. */
+  #said(): string | null {
+    const { output } = this;
+    const pieces = output.pieces(this.interaction?.terminal ? "stdout" : "stderr");
+    const text = pieces.map((piece) => new TextDecoder().decode(piece)).join("").slice(0, MOST_DETAIL);
+    return text.replace(/^cordon: /, "").replaceAll("\r\n", "\n").trimEnd() || null;
   }
 }
 

@@ -54,7 +54,7 @@ export class Executor {
   constructor(parts: ExecutorParts) {
     this.#parts = parts;
     this.#limits = parts.limits;
-    this.#queue = new FairQueue(parts.limits);
+    this.#queue = new FairQueue(parts.limits, ({ admitted }) => admitted.job.work?.session);
     parts.metrics.watchQueue(() => ({ running: this.#queue.running, waiting: this.#queue.waiting }));
   }
 
@@ -179,7 +179,7 @@ export class Executor {
       // Nothing begins before it is written.
       await this.#recorded.get(execution);
     } catch (error) {
-      this.#queue.done(tenant);
+      this.#queue.done(execution, tenant);
       this.#unrecorded(execution, error);
       return this.#next();
     }
@@ -195,7 +195,7 @@ export class Executor {
       execution.end(Date.now(), { failure: told ? describe(error) : "the server failed" });
     }
     this.#usual += (execution.finished! - (execution.started ?? execution.created) - this.#usual) / 16;
-    this.#queue.done(tenant);
+    this.#queue.done(execution, tenant);
     this.#over(execution);
     this.#next();
   }
@@ -213,7 +213,9 @@ export class Executor {
     if (!execution.over) execution.end(Date.now());
     const { store, metrics, log } = this.#parts;
     const row = execution.record();
-    if (row.via === "v1") keepOutput(execution, store);
+    if (row.via === "v1" && !keepOutput(execution, store)) {
+      log("error", "unrecorded", { execution: row.id, error: "there is no room for its output" });
+    }
     store.update(row);
     // After the record's transaction of this turn: a server that is killed now has told nobody what it forgets.
     afterTurn(() => execution.tell());
@@ -259,10 +261,11 @@ function describe(error: CordonError): string {
   return error.why === undefined ? error.message : `${error.message}: ${error.why}`;
 }
 
-function keepOutput({ id, output }: Execution, store: Store): void {
+/** Whether all of it will be kept. */
+function keepOutput({ id, output }: Execution, store: Store): boolean {
   const encoder = new TextEncoder();
-  for (const event of output.whole()) {
+  return output.whole().every((event) => {
     const bytes = event.type === "state" ? encoder.encode(JSON.stringify(event.state)) : event.bytes;
-    store.keep(id, { after: event.id, type: event.type, bytes });
-  }
+    return store.keep(id, { after: event.id, type: event.type, bytes });
+  });
 }

@@ -10,7 +10,9 @@ export interface Interactive {
 }
 
 /** Bytes that wait for the command to read them. */
-const MOST_WAITING = 256 * 1024;
+export const MOST_WAITING = 256 * 1024;
+/** Given to the command at once: that it takes its input is seen by these. */
+const MOST_AT_ONCE = 64 * 1024;
 /** What each piece costs beside its bytes. */
 const PIECE_BYTES = 128;
 /** Ctrl-D: a terminal has no other end of its input (termios(3), VEOF). */
@@ -30,6 +32,7 @@ export class Interaction {
   #deaf = false;
   #controls = Promise.withResolvers<Controls>();
   #running = false;
+  #resized = false;
   #writer: (() => void) | undefined;
   /** Bytes that the command was given. */
   given = 0;
@@ -57,7 +60,18 @@ export class Interaction {
   /** It runs. */
   begun(controls: Controls): void {
     this.#running = true;
+    if (this.#resized) this.#catchUp(controls);
     this.#controls.resolve(controls);
+    this.#wake();
+  }
+
+  /** The engine may have read the size before it was another. */
+  async #catchUp(controls: Controls): Promise<void> {
+    try {
+      await controls.resize(this.#terminal!);
+    } catch {
+      // It is ending; a size is not worth a failure.
+    }
   }
 
   /** Becomes the one who writes; false when there is one. `taken`: somebody else has become it. */
@@ -83,6 +97,31 @@ export class Interaction {
   /** There is room for more input, or nobody to want it. */
   get room(): boolean {
     return this.#deaf || this.#ended || this.#waiting < MOST_WAITING;
+  }
+
+  /** Waits for room. False when the command, running, takes nothing for so long; true also when it is over. */
+  async roomWithin(ms: number, over: AbortSignal): Promise<boolean> {
+    const late = Promise.withResolvers<"late">();
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    let { given } = this;
+    const gone = Promise.withResolvers<void>();
+    const go = () => gone.resolve();
+    over.addEventListener("abort", go, { once: true });
+    try {
+      while (!this.room && !over.aborted) {
+        if (given !== this.given) {
+          given = this.given;
+          clearTimeout(timer);
+          timer = undefined;
+        }
+        if (this.#running) timer ??= setTimeout(() => late.resolve("late"), ms);
+        if (await Promise.race([this.changed(), gone.promise, late.promise]) === "late") return false;
+      }
+      return true;
+    } finally {
+      clearTimeout(timer);
+      over.removeEventListener("abort", go);
+    }
   }
 
   /** Resolves when the command took something, or will take no more. */
@@ -115,6 +154,7 @@ export class Interaction {
 
   async resize(size: TerminalSize): Promise<void> {
     this.#terminal = size;
+    this.#resized = true;
     if (this.#running) await (await this.#controls.promise).resize(size);
   }
 
@@ -124,10 +164,13 @@ export class Interaction {
     for (;;) {
       const next = this.#queue.shift();
       if (next) {
-        this.#waiting -= next.length + PIECE_BYTES;
-        this.given += next.length;
+        const piece = next.subarray(0, MOST_AT_ONCE);
+        if (piece.length < next.length) this.#queue.unshift(next.subarray(MOST_AT_ONCE));
+        else this.#waiting -= PIECE_BYTES;
+        this.#waiting -= piece.length;
+        this.given += piece.length;
         this.#sent = true;
-        return controller.enqueue(next);
+        return controller.enqueue(piece);
       }
       if (this.#ended) return controller.close();
       if (this.#deaf) return;

@@ -102,10 +102,14 @@ function parameters({ path, params, query, headers = {} }: Route, schemas: Schem
   return list.length > 0 ? { parameters: list } : {};
 }
 
-function response({ description, schema, type }: Described, schemas: Schemas): Json {
+function response({ description, schema, type, links = [] }: Described, schemas: Schemas): Json {
   if (!schema && type === undefined) return { description };
+  const parameters = { id: "$response.body#/id" };
   return {
     description,
+    ...(links.length > 0 && {
+      links: Object.fromEntries(links.map((operationId) => [operationId, { operationId, parameters }])),
+    }),
     content: {
       [type ?? "application/json"]: schema ? { schema: schemas.of(schema) } : { schema: { type: "string" } },
     },

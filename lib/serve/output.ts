@@ -27,6 +27,8 @@ interface Mark {
   state: Record<string, unknown>;
 }
 
+/** What an event counts beside its bytes where there is a bound. */
+export const EVENT_BYTES = 64;
 const SMALLEST_PIECE = 64;
 const LARGEST_PIECE = 64 * 1024;
 /** Each costs some 150 bytes beside its content; a program that alternates between the streams makes many. */
@@ -113,20 +115,21 @@ export class Output {
     }
   }
 
-  /** What lies after a position, at most `most` bytes of it. The bytes are the reader's own. */
+  /** What lies after a position, at most `most` bytes of it, its events among them. The bytes are the reader's own. */
   read(after: number, most = Infinity): Event[] {
     const events: Event[] = [];
     for (let at = this.#find(after); at < this.#entries.length && most > 0; at++) {
       const entry = this.#entries[at]!;
       if (entry.type === "state") {
         events.push(markEvent(entry));
+        most -= EVENT_BYTES;
         continue;
       }
       const from = Math.max(0, after - entry.start);
       let to = Math.min(entry.length, from + most);
       if (to < entry.length) to -= unfinished(entry.bytes.subarray(from, to));
       if (to <= from) break;
-      most -= to - from;
+      most -= to - from + EVENT_BYTES;
       events.push({ id: entry.start + to, type: entry.type, bytes: entry.bytes.slice(from, to) });
       if (to < entry.length) break;
     }

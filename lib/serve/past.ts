@@ -1,23 +1,31 @@
 /** What is known of an execution, whether it still runs or is in the record alone. */
 import type { Execution } from "./execution.ts";
 import type { Outgoing, Release } from "./outgoing.ts";
-import type { Event, StreamName } from "./output.ts";
+import { type Event, EVENT_BYTES, type StreamName, unfinished } from "./output.ts";
+import { Problem } from "./problem.ts";
 import type { Service } from "./service.ts";
-import type { Recorded } from "./store.ts";
+import type { KeptPiece, Recorded } from "./store.ts";
 
 export interface Known {
   row: Recorded;
   /** While this process has it. */
   live?: Execution;
+  /** The position after all that there is now. */
+  end: number;
   /** What it printed, as far as it is kept. */
   pieces(stream: StreamName): Uint8Array[];
-  /** What lies after a position, at most `most` bytes of it; nothing when all is told. */
+  /** What lies after a position, some `most` bytes of it, {@link EVENT_BYTES} for each event; nothing when all is told. */
   read(after: number, most: number): Event[];
   /** Bytes of it that are kept in memory for whoever has this. */
   kept(): number;
   /** Resolves when there may be more; undefined when there will be no more. */
   more(): Promise<void> | undefined;
 }
+
+/** Bytes that are read at once of one that has ended, for one client. */
+const HELD_OF_PAST = 64 * 1024;
+/** The position of an end before which nothing is kept: after whatever a client was told. */
+const LAST_POSITION = 999_999_999_999_999;
 
 /** Undefined when this tenant has no such execution. */
 export function find({ executor, store }: Service, id: string, tenant: string): Known | undefined {
@@ -27,6 +35,11 @@ export function find({ executor, store }: Service, id: string, tenant: string): 
   return row && knownPast(row, store);
 }
 
+/** What nobody was told of cannot be gone on from. @throws Problem */
+export function checkPosition(after: number, { end }: Known): void {
+  if (after > end) throw new Problem("invalid", { detail: `There is no position ${after} yet` });
+}
+
 export function knownLive(live: Execution): Known {
   const { output } = live;
   return {
@@ -34,6 +47,9 @@ export function knownLive(live: Execution): Known {
       return live.record();
     },
     live,
+    get end() {
+      return output.end;
+    },
     kept: () => output.end,
     pieces: (stream) => output.pieces(stream),
     read: (after, most) => output.read(after, most),
@@ -42,25 +58,33 @@ export function knownLive(live: Execution): Known {
 }
 
 function knownPast(row: Recorded, store: Service["store"]): Known {
-  const events = store.output(row.id).map(({ after, type, bytes }): Event =>
-    type === "state"
-      ? { id: after, type, state: JSON.parse(new TextDecoder().decode(bytes)) }
-      : { id: after, type: type as StreamName, bytes }
-  );
-  // Of a lost one, and of one whose output went to make room, the end alone is known.
-  if (events.at(-1)?.type !== "state") {
-    events.push({ id: (events.at(-1)?.id ?? 0) + 1, type: "state", state: end(row) });
-  }
+  const last = store.lastOutput(row.id);
+  // Of a lost one, and of one whose output had no room or went to make some, the end is known from the row alone.
+  const whole = last?.type === "state" && state(last)["state"] === row.state;
+  const position = whole ? last.after : LAST_POSITION;
   return {
     row,
-    kept: () => events.at(-1)!.id,
-    pieces: (stream) => events.flatMap((event) => event.type === stream ? [event.bytes] : []),
-    read: (after) => {
-      const next = events.find(({ id }) => id > after);
-      if (!next) return [];
-      if (next.type === "state") return [next];
-      const start = next.id - next.bytes.length;
-      return [{ ...next, bytes: next.bytes.subarray(Math.max(0, after - start)) }];
+    end: position,
+    kept: () => HELD_OF_PAST,
+    pieces: (stream) => {
+      const parts: Uint8Array[] = [];
+      for (const { type, bytes } of store.output(row.id)) if (type === stream) parts.push(bytes);
+      return parts;
+    },
+    read: (after, most) => {
+      const found: Event[] = [];
+      // Nothing of it is held for a client that does not read.
+      for (const piece of store.output(row.id, { after, most })) {
+        const event = eventOf(piece, most);
+        if (!event) return found;
+        found.push(event);
+        most -= EVENT_BYTES + (event.type === "state" ? 0 : event.bytes.length);
+        if (event.id < piece.after || most <= 0) return found;
+      }
+      if (!whole && after < position) {
+        found.push({ id: position, type: "state", state: end(row) });
+      }
+      return found;
     },
     more: () => undefined,
   };
@@ -83,6 +107,19 @@ export function held(known: Known, outgoing: Outgoing): Disposable {
   };
 }
 
-function end({ state, reason, exit_code, signal, truncated }: Recorded): Record<string, unknown> {
-  return { state, reason, exit_code, signal, truncated: truncated === 1 };
+function state({ bytes }: KeptPiece): Record<string, unknown> {
+  return JSON.parse(new TextDecoder().decode(bytes));
+}
+
+/** Of a piece at most so many bytes; undefined when that is less than its next character. */
+function eventOf(piece: KeptPiece, most: number): Event | undefined {
+  const { start, after, type, bytes } = piece;
+  if (type === "state") return { id: after, type, state: state(piece) };
+  let to = Math.min(bytes.length, most);
+  if (start + to < after) to -= unfinished(bytes.subarray(0, to));
+  return to === 0 ? undefined : { id: start + to, type: type as StreamName, bytes: bytes.subarray(0, to) };
+}
+
+function end({ state, reason, detail, exit_code, signal, truncated }: Recorded): Record<string, unknown> {
+  return { state, reason, detail, exit_code, signal, truncated: truncated === 1 };
 }

@@ -59,7 +59,7 @@ interface WithFiles extends Pick<NamespacesVerdict, "spec">, Omit<Means, "docker
 async function withFiles(id: string, work: Work, means: WithFiles): Promise<Result> {
   const { session } = work;
   const run = () => inDirectory(id, work, means);
-  return session ? await session.turn(means.streams.signal!, run) : await run();
+  return session ? await session.run(run) : await run();
 }
 
 async function inDirectory(id: string, work: Work, { files, ...rest }: WithFiles): Promise<Result> {

@@ -1,6 +1,7 @@
 /**
  * Who comes next: a bounded queue that is fair between tenants. Tenants with something waiting take turns, each for one
- * item, whatever the length of their queues; a tenant that has its share running is passed over.
+ * item, whatever the length of their queues; a tenant that has its share running is passed over. Of items with one thing
+ * in common only one runs at a time, in their order; those that wait for it hold up nothing else.
  */
 export interface QueueLimits {
   /** Running at once, of all tenants. */
@@ -20,12 +21,17 @@ interface Line<Item> {
 export class FairQueue<Item> {
   /** In the order of their turns: the first one's is next. */
   readonly #lines = new Map<string, Line<Item>>();
+  /** What the items that run share. */
+  readonly #busy = new Set<unknown>();
+  readonly #sharedBy: (item: Item) => unknown;
   #limits: QueueLimits;
   #running = 0;
   #waiting = 0;
 
-  constructor(limits: QueueLimits) {
+  /** @param sharedBy what an item cannot share with another that runs; undefined for nothing */
+  constructor(limits: QueueLimits, sharedBy: (item: Item) => unknown = () => undefined) {
     this.#limits = limits;
+    this.#sharedBy = sharedBy;
   }
 
   get running(): number {
@@ -50,7 +56,8 @@ export class FairQueue<Item> {
   add(item: Item, tenant: string, limits: QueueLimits): Place {
     const { running, waiting } = this.of(tenant);
     // What can begin at once takes no room in the queue.
-    const begins = running < limits.concurrency && waiting === 0 && this.#running < this.#limits.concurrency;
+    const begins = running < limits.concurrency && this.#running < this.#limits.concurrency &&
+      this.#mayRun(item) && !this.#lines.get(tenant)?.waiting.some((other) => this.#mayRun(other));
     if (!begins) {
       if (waiting >= limits.length) return "tenant-full";
       if (this.#waiting >= this.#limits.length) return "full";
@@ -67,14 +74,19 @@ export class FairQueue<Item> {
   next(): Item | undefined {
     if (this.#running >= this.#limits.concurrency) return undefined;
     for (const [tenant, line] of this.#lines) {
-      if (line.waiting.length === 0 || line.running >= line.concurrency) continue;
+      if (line.running >= line.concurrency) continue;
+      const at = line.waiting.findIndex((item) => this.#mayRun(item));
+      if (at < 0) continue;
       // To the end of the order: the others come first now.
       this.#lines.delete(tenant);
       this.#lines.set(tenant, line);
       line.running++;
       this.#running++;
       this.#waiting--;
-      return line.waiting.shift()!;
+      const [item] = line.waiting.splice(at, 1) as [Item];
+      const shared = this.#sharedBy(item);
+      if (shared !== undefined) this.#busy.add(shared);
+      return item;
     }
     return undefined;
   }
@@ -90,12 +102,17 @@ export class FairQueue<Item> {
     return true;
   }
 
-  done(tenant: string): void {
+  done(item: Item, tenant: string): void {
     const line = this.#lines.get(tenant);
     if (!line || line.running === 0) throw new Error(`nothing of ${tenant} is running`);
+    this.#busy.delete(this.#sharedBy(item));
     line.running--;
     this.#running--;
     this.#forget(tenant, line);
+  }
+
+  #mayRun(item: Item): boolean {
+    return !this.#busy.has(this.#sharedBy(item));
   }
 
   #forget(tenant: string, line: Line<Item>): void {

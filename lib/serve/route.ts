@@ -19,6 +19,8 @@ export interface Described {
   schema?: z.ZodType;
   /** Where it is not JSON. */
   type?: string;
+  /** Ids of the routes that take its `id`. */
+  links?: readonly string[];
 }
 
 interface RouteDescription {

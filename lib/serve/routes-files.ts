@@ -1,5 +1,6 @@
 /** Stored files: brought, looked at, fetched, removed. */
 import * as z from "zod";
+import { CordonError } from "../errors.ts";
 import { SECRET_ID } from "./ids.ts";
 import { check } from "./body.ts";
 import type { Tenant } from "./config/types.ts";
@@ -9,6 +10,8 @@ import type { Call, Route } from "./route.ts";
 import { FileList, StoredFile, UploadQuery } from "./schemas-files.ts";
 
 const ID_PARAM = { id: z.string().regex(SECRET_ID) };
+/** When the disk takes nothing. */
+const RETRY_S = 5;
 const BYTES = "application/octet-stream";
 
 export const fileRoutes: Route[] = [
@@ -19,8 +22,14 @@ export const fileRoutes: Route[] = [
     summary: "Store a file for executions to come",
     query: UploadQuery,
     body: { schema: z.string(), most: Infinity, type: BYTES },
-    answers: { 201: { description: "It is stored, until it expires", schema: StoredFile } },
-    problems: [],
+    answers: {
+      201: {
+        description: "It is stored, until it expires",
+        schema: StoredFile,
+        links: ["getFile", "deleteFile"],
+      },
+    },
+    problems: ["record"],
     answer: upload,
   },
   {
@@ -57,7 +66,7 @@ export const fileRoutes: Route[] = [
   },
 ];
 
-async function upload({ request, query, service }: Call, tenant: Tenant): Promise<Response> {
+async function upload({ request, requestId, query, service }: Call, tenant: Tenant): Promise<Response> {
   const { name } = check(UploadQuery, Object.fromEntries(query));
   const type = (request.headers.get("content-type") ?? "").split(";")[0]!.trim().toLowerCase();
   if (type !== BYTES) throw new Problem("unsupported-media-type", { detail: `Wanted ${BYTES}` });
@@ -74,7 +83,9 @@ async function upload({ request, query, service }: Call, tenant: Tenant): Promis
     return Response.json(told(row), { status: 201, headers: { location: `/v1/files/${row.id}` } });
   } catch (error) {
     if (error instanceof TooMuch) throw tooLarge(error.message);
-    throw error;
+    if (!(error instanceof CordonError)) throw error;
+    service.log("error", "unrecorded", { request_id: requestId, error: error.why ?? error.message });
+    throw new Problem("record", { headers: { "retry-after": String(RETRY_S) } });
   }
 }
 

@@ -20,7 +20,7 @@ export const sessionRoutes: Route[] = [
     id: "createSession",
     summary: "Begin a session: a working directory that stays between commands",
     body: { schema: CreateSession, most: MOST_CREATE_BYTES },
-    answers: { 201: { description: "It has begun", schema: Session } },
+    answers: { 201: { description: "It has begun", schema: Session, links: ["getSession", "endSession"] } },
     problems: ["refused", "draining", "tenant-busy"],
     answer: create,
   },

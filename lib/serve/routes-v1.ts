@@ -10,7 +10,7 @@ import { allTold, eventStream, within } from "./events.ts";
 import type { Execution as Running, Job } from "./execution.ts";
 import { ID } from "./ids.ts";
 import { withWork } from "./files/asked.ts";
-import { find, held, type Known, knownLive } from "./past.ts";
+import { checkPosition, find, held, type Known, knownLive } from "./past.ts";
 import { type Encoding, Printed } from "./printed.ts";
 import { Problem } from "./problem.ts";
 import type { Call, Described, Route } from "./route.ts";
@@ -40,6 +40,7 @@ const EVENTS: Described = {
 };
 /** What was asked for, of all executions of a page together: with much of it a page has fewer. */
 const MOST_PAGE_BYTES = 2 * 2 ** 20;
+const OF_ONE = ["getExecution", "cancelExecution", "followExecution", "attachExecution"];
 const ID_PARAM = { id: z.string().regex(ID) };
 
 export const v1Routes: Route[] = [
@@ -60,8 +61,9 @@ export const v1Routes: Route[] = [
       200: {
         description: "It was asked for before under this key, or wait was set",
         schema: ExecutionWithOutput,
+        links: OF_ONE,
       },
-      202: { description: "It was admitted", schema: Execution },
+      202: { description: "It was admitted", schema: Execution, links: OF_ONE },
     },
     problems: ["refused", "conflict", "rate", "tenant-busy", "capacity", "draining", "record"],
     answer: create,
@@ -128,7 +130,10 @@ async function create(call: Call, tenant: Tenant): Promise<Response> {
   });
   const hash = createHash("sha256").update(JSON.stringify({ ...asked, wait: undefined })).digest("hex");
   const known = name === undefined ? undefined : before(call, tenant, { name, hash });
-  if (known) return await answer(known, call, { wait: asked.wait === true, encoding });
+  if (known) {
+    if (known.live) await service.executor.recorded(known.live);
+    return await answer(known, call, { wait: asked.wait === true, encoding });
+  }
   const session = sessionOf(asked, service.sessions, tenant.name);
   const whole = inSession(asked, session);
   const args = argsOf(whole);
@@ -267,6 +272,7 @@ function events(call: Call, tenant: Tenant): Response {
   const last = header === null ? after ?? 0 : Number(check(LastEventId, header));
   call.service.outgoing.check(tenant.name);
   const known = needed(call, tenant);
+  checkPosition(last, known);
   // 204 tells an EventSource not to come back.
   if (last > 0 && allTold(known, last)) return new Response(null, { status: 204 });
   return eventStream(known, { after: last, encoding, held: heldFor(call, known) });

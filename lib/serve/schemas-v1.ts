@@ -98,6 +98,7 @@ export const Execution = z.object({
       "exited, signaled, timeout, memory, cordon (it could not be started); of a cancelled one client, " +
       "asked or shutdown; null before the end",
   }),
+  detail: z.string().nullable().meta({ description: "Why it could not be run; with the reason cordon" }),
   exit_code: z.int().nullable(),
   signal: z.int().nullable(),
   status: z.int().nullable().meta({ description: "One number for the end, as a shell has it" }),
@@ -105,6 +106,7 @@ export const Execution = z.object({
   image: z.string(),
   args: z.string(),
   command: z.union([z.string(), z.array(z.string())]),
+  session: z.string().nullable().meta({ description: "The session it belongs to" }),
   created: z.iso.datetime(),
   started: z.iso.datetime().nullable(),
   ended: z.iso.datetime().nullable(),

@@ -48,6 +48,8 @@ const STEPS = [
   ) WITHOUT ROWID;`,
   // What is to be forgotten is looked for often, among very many.
   "CREATE INDEX executions_by_end ON executions (ended) WHERE ended IS NOT NULL",
+  // Why the server could not run it, for the client; the session it ran in.
+  "ALTER TABLE executions ADD COLUMN detail TEXT; ALTER TABLE executions ADD COLUMN session TEXT",
 ];
 
 export function migrate(db: DatabaseSync): void {

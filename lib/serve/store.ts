@@ -17,10 +17,12 @@ export interface Recorded {
   request_id: string;
   state: State;
   reason: string | null;
+  detail: string | null;
   engine: string;
   image: string;
   args: string;
   command: string;
+  session: string | null;
   created: number;
   started: number | null;
   ended: number | null;
@@ -39,8 +41,21 @@ export interface Recorded {
 }
 
 const COLUMNS = [
-  ...["id", "tenant", "via", "request_id", "state", "reason", "engine", "image", "args", "command"],
-  ...["created", "started", "ended", "exit_code", "signal", "wall_ms", "user_ms", "system_ms", "max_rss"],
+  ...["id", "tenant", "via", "request_id", "state", "reason", "detail", "engine", "image"],
+  ...[
+    "args",
+    "command",
+    "session",
+    "created",
+    "started",
+    "ended",
+    "exit_code",
+    "signal",
+    "wall_ms",
+    "user_ms",
+    "system_ms",
+    "max_rss",
+  ],
   ...["stdout_bytes", "stderr_bytes", "truncated", "limits", "key", "asked"],
 ] as (keyof Recorded)[];
 
@@ -54,6 +69,8 @@ export interface Usage {
 
 /** A piece of output as it is kept: `bytes` of a state are its JSON. */
 export interface KeptPiece {
+  /** The position before `bytes`; means nothing of a state. */
+  start: number;
   after: number;
   type: string;
   bytes: Uint8Array;
@@ -75,7 +92,7 @@ interface Write {
 }
 
 const RETRY_MS = 1000;
-/** Writes that wait for a database that takes nothing. */
+/** Pieces of output that wait for a database that takes nothing. What else waits is some rows for each that runs. */
 const MOST_WAITING = 100_000;
 
 export class Store {
@@ -130,8 +147,11 @@ export class Store {
     this.#write({ statement: this.#update, values: [...others.map((name) => row[name]), row.id] });
   }
 
-  keep(id: string, { after, type, bytes }: KeptPiece): void {
+  /** False when too much waits already: then it is not kept. */
+  keep(id: string, { after, type, bytes }: Omit<KeptPiece, "start">): boolean {
+    if (this.#pending.length >= MOST_WAITING) return false;
     this.#write({ statement: this.#insertOutput, values: [id, after, type, bytes] });
+    return true;
   }
 
   /** Resolves when all that was given to it until now is written. */
@@ -179,9 +199,24 @@ export class Store {
     return { ...row } as unknown as Usage;
   }
 
-  output(id: string): KeptPiece[] {
-    return this.#prepared("SELECT after, type, bytes FROM output WHERE id = ? ORDER BY after")
-      .all(id) as unknown as KeptPiece[];
+  /**
+   * What is kept behind a position, `most` bytes of each piece. To be read on from as far as it is wanted, without a
+   * wait in between.
+   */
+  output(id: string, { after = 0, most = 2 ** 31 - 1 } = {}): Iterable<KeptPiece> {
+    const sql = "SELECT max(?, after - length(bytes)) AS start, after, type, " +
+      "CASE type WHEN 'state' THEN bytes ELSE substr(bytes, 1 + max(0, ? - after + length(bytes)), ?) END AS bytes " +
+      "FROM output WHERE id = ? AND after > ? ORDER BY after";
+    // Several may be read at once, which one statement cannot.
+    const rows = this.#db.prepare(sql).iterate(after, after, most, id, after);
+    return rows as unknown as Iterable<KeptPiece>;
+  }
+
+  /** The last of what is kept. */
+  lastOutput(id: string): KeptPiece | undefined {
+    const sql = "SELECT after - length(bytes) AS start, after, type, bytes FROM output WHERE id = ? " +
+      "ORDER BY after DESC LIMIT 1";
+    return this.#prepared(sql).get(id) as unknown as KeptPiece | undefined;
   }
 
   /** Marks what a dead server left unfinished as lost, once; gives their ids. */
@@ -234,9 +269,6 @@ export class Store {
   }
 
   #write(write: Write): void {
-    if (this.#pending.length >= MOST_WAITING) {
-      throw new CordonError(`The record takes nothing: ${this.trouble}`);
-    }
     this.#pending.push(write);
     if (this.#scheduled) return;
     this.#scheduled = true;

@@ -109,7 +109,7 @@ test("a command with files has its own environment, input, place and end", optio
     workdir: "/work/sub",
     files: [{ path: "sub/x", text: "" }],
   });
-  assert.equal(body.detail, undefined);
+  assert.equal(body.detail, null);
   assert.match(body.stdout, /^\/work\/sub\ninput ENV=\/work\/evil\nHOME=\/tmp\n/);
   assert.match(body.stdout, /^LD_PRELOAD=\/work\/evil\.so$/m);
   assert.deepEqual([body.reason, body.signal], ["signaled", 9]);

@@ -106,7 +106,8 @@ export class WorkDirectory implements Disposable {
           kept.push(none(path, problem ?? `It is ${kindOf(info!)}`));
           continue;
         }
-        const { size } = info;
+        // Of a sparse file it can be more than a number tells apart: then it comes as a bigint.
+        const size = Math.min(Number(info.size), Number.MAX_SAFE_INTEGER);
         try {
           if (size > limits.storeBytes) throw new TooMuch(`It has more than ${limits.storeBytes} bytes`);
           using file = await Deno.open(`${this.path}/${path}`, { read: true });
@@ -148,8 +149,8 @@ export class WorkDirectory implements Disposable {
         if (fits(name, pattern)) names.push(name);
       }
     } catch (error) {
-      // The command took its own permission to read it away.
-      if (!(error instanceof Deno.errors.PermissionDenied)) throw error;
+      // The command took its own permission to read it away, or dug too deep.
+      if (!(error instanceof Deno.errors.PermissionDenied || isTooLong(error))) throw error;
     }
     return names.sort();
   }
@@ -159,11 +160,16 @@ export class WorkDirectory implements Disposable {
       return await Deno.lstat(`${this.path}/${path}`);
     } catch (error) {
       const absent = error instanceof Deno.errors.NotFound || error instanceof Deno.errors.PermissionDenied ||
-        error instanceof Deno.errors.NotADirectory;
+        error instanceof Deno.errors.NotADirectory || isTooLong(error);
       if (absent) return undefined;
       throw error;
     }
   }
+}
+
+/** ENAMETOOLONG: each name fits, all of them together do not. */
+function isTooLong(error: unknown): boolean {
+  return /\(os error 36\)/.test(String(error));
 }
 
 function none(path: string, problem: string): ResultFile {

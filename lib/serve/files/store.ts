@@ -93,7 +93,7 @@ export class FileStore {
     let size = 0;
     coming.files++;
     try {
-      using file = await Deno.open(path, { write: true, createNew: true, mode: 0o600 });
+      using file = await createFile(path);
       for await (const chunk of source) {
         size += chunk.length;
         coming.bytes += chunk.length;
@@ -104,7 +104,7 @@ export class FileStore {
       }
       const created = Date.now();
       const row = { id, tenant, name, size, created, expires: created + limits.ttlSeconds * 1000 };
-      this.#run(
+      this.#keep(
         "INSERT INTO files (id, tenant, name, size, created, expires, execution) VALUES (?, ?, ?, ?, ?, ?, ?)",
         ...[id, tenant, name, size, created, row.expires, execution ?? null],
       );
@@ -153,11 +153,20 @@ export class FileStore {
     return true;
   }
 
+  /** @throws CordonError when they cannot be written */
   keepResults(execution: string, results: readonly ResultFile[]): void {
     results.forEach(({ path, size, file, problem }, position) =>
-      this.#run(
+      this.#keep(
         "INSERT INTO results (execution, position, path, size, file, problem, created) VALUES (?, ?, ?, ?, ?, ?, ?)",
-        ...[execution, position, path, size, file, problem, Date.now()],
+        ...[
+          execution,
+          position,
+          path,
+          size,
+          file,
+          problem,
+          Date.now(),
+        ],
       )
     );
   }
@@ -203,8 +212,26 @@ export class FileStore {
     this.#prepared(sql).run(...values);
   }
 
+  /** @throws CordonError */
+  #keep(sql: string, ...values: SQLInputValue[]): void {
+    try {
+      this.#run(sql, ...values);
+    } catch (cause) {
+      throw new CordonError("Cannot store a file", { why: reasonOf(cause), cause });
+    }
+  }
+
   #all(sql: string, ...values: SQLInputValue[]): StoredFile[] {
     return this.#prepared(sql).all(...values) as unknown as StoredFile[];
+  }
+}
+
+/** @throws CordonError */
+async function createFile(path: string): Promise<Deno.FsFile> {
+  try {
+    return await Deno.open(path, { write: true, createNew: true, mode: 0o600 });
+  } catch (cause) {
+    throw new CordonError("Cannot store a file", { why: reasonOf(cause), cause });
   }
 }
 

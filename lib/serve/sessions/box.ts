@@ -26,7 +26,7 @@ const KINDS = { link: "a symbolic link", directory: "a directory", other: "no re
 
 /** @throws CordonError */
 export async function runInBox(asked: BoxWork): Promise<Result> {
-  const { work: { session }, streams } = asked;
+  const { work: { session } } = asked;
   if (!session) {
     const box = await begin(asked);
     try {
@@ -35,7 +35,7 @@ export async function runInBox(asked: BoxWork): Promise<Result> {
       await box.end();
     }
   }
-  return await session.turn(streams.signal!, async () => {
+  return await session.run(async () => {
     const box = await session.box(() => begin(asked));
     if (box.dead) throw new CordonError("The container of the session has ended");
     return await inBox(box, asked);
@@ -58,7 +58,8 @@ async function inBox(box: Box, { id, job, work, script, files, streams }: BoxWor
   const { config, argv = containerCommand(script), limits } = job;
   const result = await box.run({
     argv: [...config.Entrypoint ?? [], ...argv],
-    env: config.Env ?? [],
+    // As engines set it for a container.
+    env: [...streams.terminal ? ["TERM=xterm"] : [], ...config.Env ?? []],
     workdir: config.WorkingDir ?? WORK,
     wallSeconds: limits.wallSeconds,
   }, streams);

@@ -1,7 +1,7 @@
 /**
  * Carries the files of one working directory over to the next. Nothing runs in either: names may be looked at first and
  * used afterwards. Kept are contents with their holes, permissions, times, symbolic links as they are and hard links
- * within; FIFOs, sockets and names that are not UTF-8 are left behind.
+ * within; FIFOs, sockets, names that are not UTF-8 and what lies too deep are left behind.
  */
 import { E, O, openFlags } from "../../../ffi/constants.ts";
 import { errnoText } from "../../../ffi/errno.ts";
@@ -10,8 +10,10 @@ import { CordonError, reasonOf } from "../../errors.ts";
 import { cString } from "../../host/bytes.ts";
 
 /** lseek(2) */
-const SEEK_SET = 0, SEEK_DATA = 3, SEEK_HOLE = 4;
+const SEEK_SET = 0, SEEK_END = 2, SEEK_DATA = 3, SEEK_HOLE = 4;
 const BUFFER_BYTES = 1 << 20;
+/** Of a path, below what the kernel takes with the way to the directory before it (PATH_MAX, path_resolution(7)). */
+const LONGEST_PATH = 4000;
 /** Others are served after so much work. */
 const TURN_MS = 10;
 
@@ -44,8 +46,9 @@ class Copy {
   }
 
   async #entry(from: string, to: string): Promise<void> {
+    if (cString(from).length > LONGEST_PATH || cString(to).length > LONGEST_PATH) return;
     const info = look(from);
-    if (info?.isSymlink) return Deno.symlinkSync(Deno.readLinkSync(from), to);
+    if (info?.isSymlink) return copyLink(from, to);
     if (info?.isDirectory) {
       // The command may have shut itself out.
       const mode = permissions(info, from, OWNER_ALL);
@@ -56,13 +59,12 @@ class Copy {
       return;
     }
     if (!info?.isFile) return;
-    const { ino, nlink, size, mtime } = info;
+    const { ino, nlink, mtime } = info;
     const first = ino === null ? undefined : this.#linked.get(ino);
     if (first !== undefined) return Deno.linkSync(first, to);
     if (ino !== null && (nlink ?? 1) > 1) this.#linked.set(ino, to);
     const mode = permissions(info, from, OWNER_READS);
     await this.#data(from, to);
-    Deno.truncateSync(to, size);
     Deno.chmodSync(to, mode);
     if (mtime) Deno.utimeSync(to, mtime, mtime);
   }
@@ -73,14 +75,18 @@ class Copy {
     try {
       const target = opened(to, O.WRONLY | O.CREAT | O.EXCL | O.CLOEXEC | NOFOLLOW);
       try {
-        for (let at = seek(source, 0, SEEK_DATA); at !== undefined; at = seek(source, at, SEEK_DATA)) {
+        for (let at = seek(source, 0n, SEEK_DATA); at !== undefined; at = seek(source, at, SEEK_DATA)) {
           const hole = seek(source, at, SEEK_HOLE)!;
           seek(source, at, SEEK_SET);
           seek(target, at, SEEK_SET);
           while (at < hole) {
-            at += this.#piece(source, target, Math.min(BUFFER_BYTES, hole - at));
+            const left = hole - at;
+            at += BigInt(this.#piece(source, target, left < BUFFER_BYTES ? Number(left) : BUFFER_BYTES));
             await this.#turn();
           }
+        }
+        if (libc().ftruncate(target, seek(source, 0n, SEEK_END)!) !== 0) {
+          throw new CordonError("Cannot write a file of the session", { why: errnoText(lastErrno()) });
         }
       } finally {
         libc().close(target);
@@ -118,6 +124,18 @@ function permissions({ mode }: Deno.FileInfo, path: string, needed: number): num
   return bits;
 }
 
+function copyLink(from: string, to: string): void {
+  let target: string;
+  try {
+    target = Deno.readLinkSync(from);
+  } catch (error) {
+    // It is not UTF-8.
+    if (error instanceof Deno.errors.InvalidData) return;
+    throw error;
+  }
+  Deno.symlinkSync(target, to);
+}
+
 function look(path: string): Deno.FileInfo | undefined {
   try {
     return Deno.lstatSync(path);
@@ -134,10 +152,10 @@ function opened(path: string, flags: number): number {
   return fd;
 }
 
-/** Undefined behind the last data (ENXIO). */
-function seek(fd: number, at: number, whence: number): number | undefined {
-  const found = Number(libc().lseek(fd, BigInt(at), whence));
-  if (found >= 0) return found;
+/** Undefined behind the last data (ENXIO). Positions of sparse files are larger than a number can tell apart. */
+function seek(fd: number, at: bigint, whence: number): bigint | undefined {
+  const found = libc().lseek(fd, at, whence);
+  if (found >= 0n) return found;
   const errno = lastErrno();
   if (errno === -E.NXIO) return undefined;
   throw new CordonError("Cannot look for data in a file of the session", { why: errnoText(errno) });

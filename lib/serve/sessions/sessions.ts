@@ -13,6 +13,9 @@ import type { WorkDirectory } from "../files/directory.ts";
 import type { CreateSession } from "../schemas-sessions.ts";
 import { copyTree } from "./copy.ts";
 
+/** setTimeout takes no more; what is longer comes at once. */
+const LONGEST_MS = 2 ** 31 - 1;
+
 /** A tenant has as many as it may. */
 export class TooManySessions extends Error {}
 
@@ -26,7 +29,6 @@ export class Session {
   readonly #gone: (session: Session) => void;
   #directory: WorkDirectory | undefined;
   #box: Box | undefined;
-  #last: Promise<unknown> = Promise.resolve();
   #timer: ReturnType<typeof setTimeout> | undefined;
   #over = false;
 
@@ -56,19 +58,10 @@ export class Session {
     });
   }
 
-  /** Runs one command after those before it. */
-  async turn(signal: AbortSignal, run: () => Promise<Result>): Promise<Result> {
-    const before = this.#last;
-    const done = Promise.withResolvers<void>();
-    this.#last = before.then(() => done.promise);
-    try {
-      await Promise.race([before, aborted(signal)]);
-      if (signal.aborted) return ABORTED;
-      if (this.#over) throw new CordonError("The session has ended");
-      return await run();
-    } finally {
-      done.resolve();
-    }
+  /** Runs one command. The queue lets no other of this session run meanwhile. */
+  async run(command: () => Promise<Result>): Promise<Result> {
+    if (this.#over) throw new CordonError("The session has ended");
+    return await command();
   }
 
   /** Puts what the commands before left into a fresh directory. */
@@ -103,22 +96,13 @@ export class Session {
     this.#box = undefined;
   }
 
-  #wait(): void {
+  #wait(left = this.idleSeconds * 1000): void {
     if (this.#over) return;
-    this.#timer = setTimeout(() => this.end(() => {}), this.idleSeconds * 1000);
+    const now = Math.min(left, LONGEST_MS);
+    this.#timer = setTimeout(() => left > now ? this.#wait(left - now) : this.end(() => {}), now);
     Deno.unrefTimer(this.#timer as unknown as number);
   }
 }
-
-const ABORTED: Result = {
-  reason: "aborted",
-  exitCode: null,
-  signal: null,
-  wallMs: 0,
-  userMs: null,
-  systemMs: null,
-  maxRssBytes: null,
-};
 
 export class Sessions {
   readonly #all = new Map<string, Session>();
@@ -149,11 +133,4 @@ export class Sessions {
   async close(): Promise<void> {
     await Promise.all([...this.#all.values()].map((session) => session.end(() => {})));
   }
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    signal.addEventListener("abort", () => resolve(), { once: true });
-  });
 }

@@ -90,7 +90,7 @@ Deno.test("nothing begins before it is recorded, and its end is recorded too", a
     7,
     7,
   ]);
-  const kept = store.output(execution.id);
+  const kept = [...store.output(execution.id)];
   assert.deepEqual(kept.map(({ type }) => type), ["state", "state", "stdout", "state"]);
   await settle();
   store.close();

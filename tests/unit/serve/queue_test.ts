@@ -11,7 +11,7 @@ Deno.test("tenants take turns, whatever the length of their queues", () => {
   const order: string[] = [];
   for (let item = queue.next(); item; item = queue.next()) {
     order.push(item);
-    queue.done(item[0]!);
+    queue.done(item, item[0]!);
   }
   assert.deepEqual(order, ["a1", "b1", "c1", "a2", "b2", "a3", "a4"]);
   assert.deepEqual([queue.running, queue.waiting], [0, 0]);
@@ -23,7 +23,7 @@ Deno.test("a tenant that has its share running is passed over", () => {
   for (const item of ["a1", "a2"]) queue.add(item, "a", one);
   queue.add("b1", "b", one);
   assert.deepEqual([queue.next(), queue.next(), queue.next()], ["a1", "b1", undefined]);
-  queue.done("a");
+  queue.done("a1", "a");
   assert.equal(queue.next(), "a2");
 });
 
@@ -48,7 +48,7 @@ Deno.test("an item that waits can be taken out, one that runs cannot", () => {
   assert.equal(queue.remove("a2", "a"), true);
   assert.equal(queue.remove("a2", "a"), false);
   assert.deepEqual(queue.of("a"), { running: 1, waiting: 0 });
-  queue.done("a");
+  queue.done("a1", "a");
   assert.equal(queue.next(), undefined);
 });
 
@@ -59,4 +59,36 @@ Deno.test("new limits hold for what comes next", () => {
   assert.equal(queue.next(), undefined);
   queue.change({ concurrency: 3, length: 0 });
   assert.deepEqual([queue.next(), queue.next(), queue.next()], ["a2", "a3", undefined]);
+});
+
+Deno.test("of items that share something one runs at a time, in their order, and holds up nothing else", () => {
+  const queue = new FairQueue<string>(
+    { concurrency: 3, length: 10 },
+    (item) => item.startsWith("s") ? "session" : undefined,
+  );
+  const two = { concurrency: 2, length: 4 };
+  for (const item of ["s1", "s2", "s3", "a1"]) assert.equal(queue.add(item, "a", two), "taken");
+  assert.deepEqual([queue.next(), queue.next(), queue.next()], ["s1", "a1", undefined]);
+  assert.deepEqual(queue.of("a"), { running: 2, waiting: 2 });
+  queue.done("a1", "a");
+  assert.equal(queue.next(), undefined);
+  queue.done("s1", "a");
+  assert.deepEqual([queue.next(), queue.next()], ["s2", undefined]);
+  queue.done("s2", "a");
+  assert.equal(queue.next(), "s3");
+});
+
+Deno.test("what waits for what it shares takes room; beside it others begin at once", () => {
+  const queue = new FairQueue<string>(
+    { concurrency: 3, length: 10 },
+    (item) => item.startsWith("s") ? "session" : undefined,
+  );
+  const one = { concurrency: 2, length: 1 };
+  assert.equal(queue.add("s1", "a", one), "taken");
+  assert.equal(queue.next(), "s1");
+  assert.equal(queue.add("s2", "a", one), "taken");
+  assert.equal(queue.next(), undefined);
+  assert.equal(queue.add("s3", "a", one), "tenant-full");
+  assert.equal(queue.add("a1", "a", one), "taken");
+  assert.equal(queue.next(), "a1");
 });

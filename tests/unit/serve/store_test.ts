@@ -10,10 +10,12 @@ function row(id: string, change: Partial<Recorded> = {}): Recorded {
     request_id: "r",
     state: "queued",
     reason: null,
+    detail: null,
     engine: "namespaces",
     image: "host",
     args: "host",
     command: "true",
+    session: null,
     created: 1,
     started: null,
     ended: null,
@@ -133,7 +135,7 @@ Deno.test("what is too old is forgotten with its output, and the oldest output g
   }
   await store.written();
   assert.equal(store.prune({ endedBefore: 15, outputBytes: 150 }), 1);
-  assert.deepEqual(store.list("t", { most: 9 }).rows.map(({ id }) => [id, store.output(id).length]), [[
+  assert.deepEqual(store.list("t", { most: 9 }).rows.map(({ id }) => [id, [...store.output(id)].length]), [[
     "c",
     1,
   ], [
