@@ -2,7 +2,7 @@
 
 import { Attached } from "./attached.ts";
 import { type Call, short } from "./containers.ts";
-import { request, segment } from "./request.ts";
+import { command, request, segment } from "./request.ts";
 import type { Engine } from "./system.ts";
 
 export interface ExecConfig {
