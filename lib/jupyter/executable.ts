@@ -1,10 +1,10 @@
-/** Where cordon itself is: a kernelspec names it by its path. */
+/** Where cordon itself is: kernelspecs and the magics name it by its path. */
 import { CordonError } from "../errors.ts";
 
 /** The running executable, without symlinks. Throws when cordon runs from its sources. */
 export function ownExecutable(): string {
   if (Deno.build.standalone) return Deno.execPath();
-  throw new CordonError("a kernelspec needs cordon as one executable", {
+  throw new CordonError("Jupyter needs cordon as one executable", {
     why: `this is cordon's source, run by ${Deno.execPath()}`,
   });
 }
