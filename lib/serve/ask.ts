@@ -32,6 +32,17 @@ export function argsOf(asked: CreateExecution): string {
   return words.map(quoted).join(" ");
 }
 
+/** Of the words of a program, in the record. A script has at most as much. */
+const MOST_RECORDED = 128 * 1024;
+
+/** What the record keeps of a command: of one with very many or long words the beginning, and a last word of "…". */
+export function recordedOf({ command }: CreateExecution): string {
+  if (typeof command === "string") return JSON.stringify(command);
+  let room = MOST_RECORDED;
+  const kept = command.findIndex((word) => (room -= word.length) < 0);
+  return JSON.stringify(kept < 0 ? command : [...command.slice(0, kept), "…"]);
+}
+
 /** The script that is judged; of a program and its arguments, one that becomes that program. */
 export function scriptOf({ command }: CreateExecution): string {
   return typeof command === "string" ? command : `exec ${command.map(quoted).join(" ")}`;

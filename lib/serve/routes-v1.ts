@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import * as z from "zod";
 import { admit } from "./admit.ts";
 import { attachRoute } from "./attach.ts";
-import { argsOf, complete, scriptOf } from "./ask.ts";
+import { argsOf, complete, recordedOf, scriptOf } from "./ask.ts";
 import { check, readJson } from "./body.ts";
 import type { Tenant } from "./config/types.ts";
 import { allTold, eventStream, within } from "./events.ts";
@@ -143,7 +143,7 @@ async function create(call: Call, tenant: Tenant): Promise<Response> {
     via: "v1",
     job,
     args,
-    command: JSON.stringify(asked.command),
+    command: recordedOf(asked),
     script: scriptOf(asked),
     ...(name !== undefined && { key: { name, asked: hash } }),
   });

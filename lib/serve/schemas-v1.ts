@@ -105,7 +105,9 @@ export const Execution = z.object({
   engine: z.enum(["namespaces", "docker"]),
   image: z.string(),
   args: z.string(),
-  command: z.union([z.string(), z.array(z.string())]),
+  command: z.union([z.string(), z.array(z.string())]).meta({
+    description: "As it was asked for; of a list with more than 128 KiB the first words, and … as the last",
+  }),
   session: z.string().nullable().meta({ description: "The session it belongs to" }),
   created: z.iso.datetime(),
   started: z.iso.datetime().nullable(),

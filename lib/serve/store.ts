@@ -92,6 +92,8 @@ interface Write {
 }
 
 const RETRY_MS = 1000;
+/** Rows that are read at once of many that may be long. */
+const BATCH = 16;
 /** Pieces of output that wait for a database that takes nothing. What else waits is some rows for each that runs. */
 const MOST_WAITING = 100_000;
 
@@ -173,17 +175,20 @@ export class Store {
     rows: Recorded[];
     more: boolean;
   } {
-    const where = "FROM executions WHERE tenant = ? AND id < ? AND state LIKE ? ORDER BY id DESC LIMIT ?";
-    const which = [tenant, before, state ?? "%"];
-    // One more than asked for tells whether there is a next page.
-    const sizes = this.#prepared(`SELECT length(args) + length(command) AS size ${where}`)
-      .all(...which, most + 1) as { size: number }[];
-    let count = 0, size = 0;
-    while (count < Math.min(sizes.length, most) && (size += sizes[count]!.size) <= bytes) count++;
-    // One that has more than all may have is a page of its own.
-    count = Math.max(count, Math.min(1, sizes.length));
-    const rows = this.#prepared(`SELECT * ${where}`).all(...which, count) as unknown as Recorded[];
-    return { rows, more: sizes.length > count };
+    const sql =
+      "SELECT * FROM executions WHERE tenant = ? AND id < ? AND state LIKE ? ORDER BY id DESC LIMIT ?";
+    const rows: Recorded[] = [];
+    for (let size = 0;;) {
+      const found = this.#prepared(sql).all(tenant, before, state ?? "%", BATCH) as unknown as Recorded[];
+      for (const row of found) {
+        size += row.args.length + row.command.length;
+        // One that has more than all may have is a page of its own.
+        if (rows.length === most || (size > bytes && rows.length > 0)) return { rows, more: true };
+        rows.push(row);
+      }
+      if (found.length < BATCH) return { rows, more: false };
+      before = found.at(-1)!.id;
+    }
   }
 
   /** Of a tenant's last executions, `most` at most; `since` is when the first of them was created. */
@@ -192,7 +197,8 @@ export class Store {
       "SELECT min(created) AS since, count(*) AS executions, coalesce(sum(wall_ms), 0) AS wall_ms, " +
         "coalesce(sum(coalesce(user_ms, 0) + coalesce(system_ms, 0)), 0) AS cpu_ms, " +
         "coalesce(sum(coalesce(stdout_bytes, 0) + coalesce(stderr_bytes, 0)), 0) AS output_bytes " +
-        "FROM (SELECT * FROM executions WHERE tenant = ? ORDER BY id DESC LIMIT ?)",
+        "FROM (SELECT created, wall_ms, user_ms, system_ms, stdout_bytes, stderr_bytes " +
+        "FROM executions WHERE tenant = ? ORDER BY id DESC LIMIT ?)",
       tenant,
       most,
     );

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { DatabaseSync } from "node:sqlite";
 import { type Recorded, Store } from "../../../lib/serve/store.ts";
 import { tmp } from "../../helpers/run.ts";
 
@@ -143,4 +144,15 @@ Deno.test("what is too old is forgotten with its output, and the oldest output g
     0,
   ]]);
   store.close();
+});
+
+Deno.test("what a tenant used is counted without reading what was asked for", () => {
+  const path = `${tmp()}/db`;
+  new Store(path).close();
+  const db = new DatabaseSync(path);
+  const sql = "SELECT created, wall_ms, user_ms, system_ms, stdout_bytes, stderr_bytes " +
+    "FROM executions WHERE tenant = ? ORDER BY id DESC LIMIT ?";
+  const [plan] = db.prepare(`EXPLAIN QUERY PLAN ${sql}`).all("t", 9);
+  db.close();
+  assert.match(String(plan!["detail"]), /USING COVERING INDEX executions_of_tenant/);
 });
