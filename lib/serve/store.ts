@@ -311,15 +311,21 @@ export class Store {
     let trouble = writes.length > 0 ? undefined : reasonOf(error);
     const again: Write[] = [];
     for (const write of writes) {
-      try {
-        write.statement.run(...write.values);
-        write.settle?.resolve();
-      } catch (cause) {
-        const why = reasonOf(cause);
-        if (!isConstraint(cause)) trouble = why;
-        if (!isConstraint(cause) && !write.settle) again.push(write);
-        write.settle?.reject(new CordonError("The record cannot be written", { why, cause }));
+      let cause: unknown;
+      // Where one found no room the others need not look, of which there may be very many.
+      if (trouble === undefined) {
+        try {
+          write.statement.run(...write.values);
+          write.settle?.resolve();
+          continue;
+        } catch (error) {
+          cause = error;
+          if (!isConstraint(error)) trouble = reasonOf(error);
+        }
       }
+      if (!isConstraint(cause) && !write.settle) again.push(write);
+      const why = trouble ?? reasonOf(cause);
+      write.settle?.reject(new CordonError("The record cannot be written", { why, cause }));
     }
     this.trouble = trouble;
     this.#pending = [...again, ...this.#pending];
@@ -335,7 +341,7 @@ export class Store {
 
 /** SQLITE_CONSTRAINT, of whatever kind: it will be no other the next time. */
 function isConstraint(error: unknown): boolean {
-  const { errcode } = error as { errcode?: number };
+  const { errcode } = (error ?? {}) as { errcode?: number };
   return errcode !== undefined && (errcode & 0xff) === 19;
 }
 

@@ -1,7 +1,8 @@
 /** Clients of /v1 that race, guess, stall and send nonsense, before the real server. */
 import assert from "node:assert/strict";
+import { tmp } from "../helpers/run.ts";
 import { attached, created } from "../helpers/attached.ts";
-import { test, userns } from "../helpers/need.ts";
+import { root, test, userns } from "../helpers/need.ts";
 import { Raw } from "../helpers/raw_http.ts";
 import { hashed, mark, type Serving, serving, sleeping, TOKEN, until } from "../helpers/serving.ts";
 import { ordinaryTmp } from "../helpers/user.ts";
@@ -358,4 +359,38 @@ test("a WebSocket that floods, stalls or falls silent is closed with its code", 
   next.say({ type: "eof" });
   assert.equal((await next.closed).code, 1000);
   stuck.close();
+});
+
+test("a full disk refuses files with a time to come back, and ends no command", {
+  needs: [root, userns],
+}, async () => {
+  const state = tmp();
+  const mount = 'mount -t tmpfs -o size=2m,mode=700 none "$0" && exec "$@"';
+  const through = ["unshare", "-m", "--propagation", "private", "sh", "-c", mount, state];
+  await using server = await serving({
+    user: "caller",
+    state,
+    through,
+    config: config({ top: 'user = "nobody"' }),
+  });
+  const upload = (bytes: number) =>
+    server.request("/v1/files", {
+      method: "POST",
+      body: new Uint8Array(bytes),
+      headers: { "content-type": "application/octet-stream" },
+    });
+  const refused = await upload(3 * MIB);
+  const { type } = await refused.json();
+  assert.deepEqual([refused.status, type], [503, "urn:cordon:problem:record"]);
+  assert.ok(Number(refused.headers.get("retry-after")) >= 1);
+  const { body } = await run(server, {
+    command: "head -c 3M /dev/zero >large; echo small >small; exit 3",
+    results: ["large", "small"],
+  });
+  assert.deepEqual([body.reason, body.exit_code], ["exited", 3], JSON.stringify(body));
+  assert.equal(body.results[0].problem, "Cannot store a file");
+  assert.equal(body.results[1].problem, null);
+  const kept = await upload(10);
+  assert.equal(kept.status, 201);
+  await kept.body?.cancel();
 });

@@ -247,3 +247,35 @@ Deno.test("what waiting executions bring along has a bound, for each tenant and 
   await executor.drain();
   await settle();
 });
+
+Deno.test("output that a full disk leaves no room for is given up, and nothing else is", async () => {
+  const { store, executor, running, submit } = begin({ concurrency: 4 });
+  const large = { ...job, limits: { outputBytes: 2 ** 20 } } as Job;
+  const executions = Array.from({ length: 4 }, () =>
+    executor.submit(tenant("t"), {
+      requestId: "r",
+      via: "v1",
+      job: large,
+      args: "host",
+      command: '"true"',
+      script: "true",
+    }));
+  await settle();
+  store.limitPages(1);
+  for (const { execution, end } of running) {
+    // As many pieces as are kept of one.
+    for (let n = 0; n < 40_000; n++) execution.output.write(n % 2 ? "stdout" : "stderr", Uint8Array.of(120));
+    end(EXITED);
+  }
+  await Promise.all(executions.map(({ ended }) => ended));
+  store.limitPages(1e6);
+  await store.written();
+  assert.deepEqual(executions.map(({ id }) => store.get(id, "t")?.state), Array(4).fill("finished"));
+  assert.equal(executor.of("t").running, 0);
+  submit();
+  await settle();
+  executor.cancelAll("shutdown");
+  await executor.drain();
+  await settle();
+  store.close();
+});
