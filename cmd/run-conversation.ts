@@ -35,6 +35,7 @@ export class Conversation {
   #now: Attachment | undefined;
   #last = 0;
   #state: State | undefined;
+  #cut = false;
   #sizing = false;
   #resized = false;
 
@@ -118,6 +119,8 @@ export class Conversation {
         return this.#resize();
       case "taken":
         return this.#typed.taken(said.bytes);
+      case "truncated":
+        return await this.#tellCut();
       case "state":
         this.#state = said.state;
         if (said.state.state === "running") this.#passSignals();
@@ -153,6 +156,15 @@ export class Conversation {
   #feed(to: Attachment, had: { bytes: number; ended: boolean }): void {
     if (!this.#streams?.streams.stdin) return;
     this.#typed.feed(to, had).catch((error) => this.#stop.abort(error));
+  }
+
+  /** Once; behind what was shown before. */
+  async #tellCut(): Promise<void> {
+    if (this.#cut) return;
+    this.#cut = true;
+    const end = this.#streams?.terminal ? "\r\n" : "\n";
+    const text = "cordon: the server keeps no more output: what comes now is not shown";
+    await this.#shown.show("stderr", new TextEncoder().encode(`${text}${end}`));
   }
 
   #passSignals(): void {

@@ -13,7 +13,9 @@ export type Said =
   /** The first, to who may write: so much input came before. */
   | { type: "input"; bytes: number; ended: boolean; terminal: boolean }
   /** So much input was given to the command. */
-  | { type: "taken"; bytes: number };
+  | { type: "taken"; bytes: number }
+  /** What it prints from here on is not told. */
+  | { type: "truncated" };
 
 export interface Attaching {
   id: string;
@@ -101,6 +103,7 @@ export class Attachment {
     const { type, id, bytes, ended, terminal } = parse(this.#api, text);
     if (type === "state") return { type, id: this.#number(id), state: readState(this.#api, text) };
     if (type === "taken") return { type, bytes: this.#number(bytes) };
+    if (type === "truncated") return { type };
     if (type !== "input") return undefined;
     return { type, bytes: this.#number(bytes), ended: ended === true, terminal: terminal != null };
   }

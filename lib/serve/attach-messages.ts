@@ -63,6 +63,11 @@ export function inputMessage({ received, ended, terminal }: Interaction): string
   return JSON.stringify({ type: "input", bytes: received, ended, terminal: terminal ?? null });
 }
 
+/** What it prints from here on is not kept, and not told: whoever sits there would think that it stands still. */
+export function cutMessage(): string {
+  return JSON.stringify({ type: "truncated" });
+}
+
 /** How far the command has taken the input: whoever has sent much waits for it. */
 export function takenMessage(bytes: number): string {
   return JSON.stringify({ type: "taken", bytes });

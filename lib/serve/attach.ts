@@ -2,6 +2,7 @@
 import * as z from "zod";
 import {
   clientMessage,
+  cutMessage,
   inputMessage,
   offered,
   PROTOCOL,
@@ -111,6 +112,7 @@ function agreed(request: Request): string | undefined {
 /** Output and states, up to the end of either side. */
 async function tell(known: Known, socket: Socket, after: number): Promise<void> {
   let at = after;
+  let cut = false;
   while (!socket.over.aborted) {
     // In this order: what comes between the two is not missed.
     const more = known.more();
@@ -121,6 +123,10 @@ async function tell(known: Known, socket: Socket, after: number): Promise<void> 
     }
     if (events.length > 0) continue;
     if (!more) return await socket.close(1000, "it has ended");
+    if (!cut && known.live?.output.truncated) {
+      cut = true;
+      if (!await socket.send(cutMessage())) return;
+    }
     await Promise.race([more, over(socket)]);
   }
 }

@@ -136,7 +136,7 @@ export class Output {
     return events;
   }
 
-  /** Resolves when something was added. */
+  /** Resolves when something was added, or will not be any more. */
   changed(): Promise<void> {
     return (this.#waiting ??= Promise.withResolvers<void>()).promise;
   }
@@ -157,13 +157,13 @@ export class Output {
     this.#room -= chunk.length;
     for (let rest = chunk; rest.length > 0;) {
       const piece = this.#pieceFor(stream);
-      if (!piece) return;
+      if (!piece) break;
       const part = rest.subarray(0, LARGEST_PIECE - piece.length);
       append(piece, part);
       this.#end += part.length;
       rest = rest.subarray(part.length);
     }
-    if (chunk.length > 0) this.#wake();
+    if (chunk.length > 0 || this.truncated) this.#wake();
   }
 
   #pieceFor(stream: StreamName): Piece | undefined {

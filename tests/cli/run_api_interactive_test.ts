@@ -155,6 +155,31 @@ images = ["host"]
   assert.equal(await first.ended(), 0);
 });
 
+test("-i: output that is not kept any more is told at once", options, async () => {
+  await using server = await serving({
+    config: `auth = false
+engine = "namespaces"
+[policies.default]
+images = ["host"]
+[policies.default.limits]
+output = { default = "10", most = "10" }
+[tenants.default]
+`,
+  });
+  const run = start(["--api", server.url, "-i", "host", "cat"]);
+  await run.type("0123456789");
+  await run.shows("0123456789");
+  await run.type("more");
+  await run.shows("what comes now is not shown\n", "stderr");
+  await run.eof();
+  assert.equal(await run.ended(), 0);
+  assert.deepEqual(run.seen, {
+    stdout: "0123456789",
+    stderr: "cordon: the server keeps no more output: what comes now is not shown\n" +
+      "cordon: the server cut the output\n",
+  });
+});
+
 test("-i --sig-proxy=false: a signal ends the run, and the command with it", options, async () => {
   await using server = await serving();
   const word = mark();

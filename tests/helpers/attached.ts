@@ -54,6 +54,7 @@ export async function attached(server: Serving, id: string, query = ""): Promise
       const message = JSON.parse(data);
       if (message.type === "taken") taken = message.bytes;
       else if (message.type === "input") begun = message;
+      else if (message.type === "truncated") return;
       else states.push(message);
       return;
     }
