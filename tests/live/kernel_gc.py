@@ -1,8 +1,9 @@
-"""A launcher and its keeper die at once, and `cordon kernel gc` is called. kernel_gc.py KERNEL OUTSIDE.
+"""A launcher, its relay and its keeper die at once, and `cordon kernel gc` is called. kernel_gc.py KERNEL OUTSIDE.
 
 OUTSIDE as in kernel_life.py, with "gc", that command line. Prints JSON. Another kernel runs all the time.
 """
 
+import contextlib
 import json
 import os
 import signal
@@ -30,9 +31,10 @@ kept = left.files(), left.containers()
 kernel = Kernel(name)
 answers["while it runs"] = gc()
 members = family(kernel.pid)
-keepers = [pid for pid, _ in members if Path(f"/proc/{pid}/comm").read_text() == "cordon-keeper\n"]
-for pid in [*keepers, kernel.pid]:
-    os.kill(pid, signal.SIGKILL)
+# The keeper first: it would begin to remove.
+for pid, _ in sorted(members, key=lambda who: Path(f"/proc/{who[0]}/comm").read_text() != "cordon-keeper\n"):
+    with contextlib.suppress(ProcessLookupError):  # the one before took it along
+        os.kill(pid, signal.SIGKILL)
 kernel.process.wait(PATIENCE)
 assert after(PATIENCE, lambda: living(members)) == []
 answers["kinds"] = sorted(gc())
