@@ -120,7 +120,7 @@ const RUNNING: OptionSpec[] = [
     default: String(GRACE_SECONDS),
     description: "How long PROG has to end after SIGTERM or Ctrl-C, such as 1.5, 500ms or 1m",
     details: "Then it is killed with everything that it has started. For a program to which Ctrl-C means " +
-      "something else, a shell or an interpreter, give a long time.",
+      "something else, such as an interpreter, give a long time.",
   },
   { long: "verbose", short: "v", group: "Running", description: "Say each set-up step on stderr" },
   {
