@@ -125,11 +125,11 @@ everyone(
   "a program that ends when it is asked to keeps its status, and other signals ask for nothing",
   async (p) => {
     const script = `
-import signal, sys, time
-asked = lambda *_: (time.sleep(1), print("saved", flush=True), sys.exit(7))
-signal.signal(signal.SIGTERM, asked)
-signal.signal(signal.SIGHUP, lambda *_: print("again", flush=True))
-print("ready", flush=True)
+import os, signal, sys, time
+say = lambda word: os.write(1, word + b"\\n") # print() may be interrupted by a print() of its handler
+signal.signal(signal.SIGTERM, lambda *_: (time.sleep(1), say(b"saved"), sys.exit(7)))
+signal.signal(signal.SIGHUP, lambda *_: say(b"again"))
+say(b"ready")
 while True: time.sleep(600)`;
     const args = ["-p", "0", "-P", "1", "--grace", "1h"];
     await using running = await start(p, ["python3", "-c", script], { bare: true, args });
