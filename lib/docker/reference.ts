@@ -17,6 +17,8 @@ const TAG = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/;
 const DIGEST = /^[a-z0-9]+(?:[.+_-][a-z0-9]+)*:[0-9a-fA-F]{32,}$/;
 const DOMAIN = /^(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9a-fA-F:]+\])(?::\d+)?$/;
 
+const LONGEST_PATH = 255;
+
 /**
  * Parses `[DOMAIN/]PATH[:TAG][@DIGEST]`. The first component is a registry when it has a dot or a colon, is
  * `localhost` or holds a capital; a reference with neither tag nor digest means the tag `latest`.
@@ -44,6 +46,9 @@ export function parseReference(text: string): ImageReference {
       text,
       /[A-Z]/.test(path) ? "Repository names are in lower case" : "That is no repository name",
     );
+  }
+  if (path.length > LONGEST_PATH) {
+    throw invalid(`${text.slice(0, 60)}…`, `A repository name has at most ${LONGEST_PATH} characters`);
   }
   if (tag !== undefined && !TAG.test(tag)) throw invalid(text, `${JSON.stringify(tag)} is no tag`);
   if (digest !== undefined && !DIGEST.test(digest)) {

@@ -172,6 +172,8 @@ Deno.test("references in every form", () => {
   for (const text of ["", "UPPER", "a:b:c", "a//b", "a@sha256:1", "x:-t", "-a", "a/../b", "a b", ":t"]) {
     assert.throws(() => parseReference(text), UsageError, text);
   }
+  assert.equal(parseReference(`r:1/${"a".repeat(255)}`).path.length, 255);
+  assert.throws(() => parseReference(`r:1/${"a".repeat(256)}`), UsageError);
 });
 
 Deno.test("statuses of failed starts", () => {
