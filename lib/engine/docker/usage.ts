@@ -34,6 +34,15 @@ interface Place {
 
 export const UNKNOWN: Used = { userMs: null, systemMs: null, peakBytes: null };
 
+/** Where engines put them if nobody says otherwise, for who may not look at other users' processes (proc(5), hidepid). */
+const USUAL = [
+  "/docker/ID",
+  "/system.slice/docker-ID.scope",
+  "/libpod_parent/libpod-ID",
+  "/machine.slice/libpod-ID.scope",
+];
+/** Containers after which it is given up. */
+const MOST_LOOKS = 5;
 const INSPECT_MS = 2000;
 const NS_PER_MS = 1e6, US_PER_MS = 1e3;
 /** Pauses between two looks at a running container grow from the first to the second. */
@@ -45,6 +54,7 @@ export class Usage {
   /** The engine's, once it is known; null when there is none to be seen. */
   #layout: Layout | null | undefined;
   #learning: Promise<void> | undefined;
+  #looks = 0;
 
   constructor(engine: Engine, files: GroupFiles = realFiles) {
     this.#engine = engine;
@@ -65,7 +75,10 @@ export class Usage {
 
   /** What it used until now. Never throws: groups go with their containers, at any moment. */
   async of(id: string): Promise<Used> {
-    const { cpu, memory } = this.#layout ?? {};
+    return this.#layout ? await this.#read(this.#layout, id) : UNKNOWN;
+  }
+
+  async #read({ cpu, memory }: Layout, id: string): Promise<Used> {
     const [times, peakBytes] = await Promise.all([
       cpu && this.#times(cpu, id),
       memory && this.#peak(memory, id),
@@ -87,8 +100,20 @@ export class Usage {
       this.#files.read(`/proc/${pid}/cgroup`),
       this.#files.read("/proc/self/mountinfo"),
     ]);
-    if (own === undefined) return;
-    this.#layout = layoutOf(id, { own, mounts: mounts ?? "" });
+    this.#layout = own === undefined
+      ? await this.#usual(id, mounts ?? "")
+      : layoutOf(id, { own, mounts: mounts ?? "" });
+  }
+
+  /** Undefined when there is nothing in any of these places: the container may have ended just now. */
+  async #usual(id: string, mounts: string): Promise<Layout | null | undefined> {
+    for (const usual of USUAL) {
+      const path = usual.replace("ID", id);
+      const layout = layoutOf(id, { own: `1:cpuacct,memory:${path}\n0::${path}\n`, mounts });
+      const { userMs, peakBytes } = layout ? await this.#read(layout, id) : UNKNOWN;
+      if (userMs !== null || peakBytes !== null) return layout;
+    }
+    return ++this.#looks < MOST_LOOKS ? undefined : null;
   }
 
   async #times({ version, ...place }: Place, id: string): Promise<Omit<Used, "peakBytes"> | undefined> {

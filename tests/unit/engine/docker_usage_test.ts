@@ -60,6 +60,15 @@ Deno.test("nothing is known where a container has no groups of its own, or they 
   }
 });
 
+Deno.test("who may not look at the process looks where engines usually put groups", async () => {
+  const { "/proc/7/cgroup": _, ...hidden } = V2;
+  const scope = `/sys/fs/cgroup/system.slice/docker-${ID}.scope`;
+  const { usage } = await learned({ ...hidden, [`${scope}/memory.peak`]: "4096\n" });
+  assert.deepEqual(await usage.of(ID), { userMs: null, systemMs: null, peakBytes: 4096 });
+  const nowhere = await learned(hidden);
+  assert.deepEqual(await nowhere.usage.of(ID), UNKNOWN);
+});
+
 Deno.test("one that has ended when it is looked at leaves it to the next", async () => {
   const { usage } = await learned({ ...V2 }, 0);
   assert.deepEqual(await usage.of(ID), UNKNOWN);
