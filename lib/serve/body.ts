@@ -32,8 +32,12 @@ export async function readJson<Schema extends z.ZodType>(
   return check(schema, parse(bytes));
 }
 
-/** @throws Problem */
-export function check<Schema extends z.ZodType>(schema: Schema, value: unknown): z.output<Schema> {
+/** @param what it is as a whole. @throws Problem */
+export function check<Schema extends z.ZodType>(
+  schema: Schema,
+  value: unknown,
+  what = "the body",
+): z.output<Schema> {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
   const errors = result.error.issues.slice(0, MOST_ERRORS).map((issue) => ({
@@ -43,7 +47,7 @@ export function check<Schema extends z.ZodType>(schema: Schema, value: unknown):
     detail: issue.message,
   }));
   const [first] = errors;
-  throw new Problem("invalid", { detail: `${first?.pointer || "the body"}: ${first?.detail}`, errors });
+  throw new Problem("invalid", { detail: `${first?.pointer || what}: ${first?.detail}`, errors });
 }
 
 function parse(bytes: Uint8Array): unknown {

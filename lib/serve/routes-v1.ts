@@ -122,7 +122,7 @@ export const v1Routes: Route[] = [
 async function create(call: Call, tenant: Tenant): Promise<Response> {
   const { service, request, requestId } = call;
   const header = request.headers.get("idempotency-key");
-  const name = header === null ? undefined : check(IdempotencyKey, header);
+  const name = header === null ? undefined : check(IdempotencyKey, header, "Idempotency-Key");
   const { encoding } = check(CreateQuery, Object.fromEntries(call.query));
   const asked = await readJson(request, CreateExecution, {
     tenant: tenant.name,
@@ -269,7 +269,7 @@ async function cancel(call: Call, tenant: Tenant): Promise<Response> {
 function events(call: Call, tenant: Tenant): Response {
   const { encoding, after } = check(EventsQuery, Object.fromEntries(call.query));
   const header = call.request.headers.get("last-event-id");
-  const last = header === null ? after ?? 0 : Number(check(LastEventId, header));
+  const last = header === null ? after ?? 0 : Number(check(LastEventId, header, "Last-Event-ID"));
   call.service.outgoing.check(tenant.name);
   const known = needed(call, tenant);
   checkPosition(last, known);

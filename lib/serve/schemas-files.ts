@@ -59,5 +59,5 @@ export const StoredFile = z.object({
 export const FileList = z.object({ files: z.array(StoredFile) }).meta({ id: "FileList" });
 
 export const UploadQuery = z.strictObject({
-  name: text(255).regex(/^[^/]*$/, "holds a slash").default("file"),
+  name: text(255).regex(/^(?!\.{0,2}$)[^/]*$/, "is no name of a file").default("file"),
 });
