@@ -294,3 +294,30 @@ test("one that is stopped is continued, or ended at its time", options, async ()
   });
   assert.equal((await response.json()).reason, "timeout");
 });
+
+test("one with files, results and a session is attached to like any other", options, async () => {
+  await using server = await serving();
+  const begun = await server.request("/v1/sessions", { method: "POST", json: {} });
+  const { id: session } = await begun.json();
+  for (const tty of [false, { rows: 33, columns: 111 }]) {
+    const id = await created(server, {
+      session,
+      command: "cat in; stty size 2>/dev/null; read line; echo $line >>out; trap 'echo seen; exit 4' USR1; " +
+        "echo ready; while :; do sleep 0.1; done",
+      files: [{ path: "in", text: "brought\n" }],
+      results: ["out"],
+      interactive: true,
+      tty,
+    });
+    const client = await attached(server, id);
+    client.type("typed\n");
+    await client.shows(/ready/);
+    client.say({ type: "signal", signal: "USR1" });
+    assert.equal((await client.closed).code, 1000);
+    assert.match(client.text, tty ? /^(typed\r\n)?brought\r\n33 111\r\n/ : /^brought\nready\n/);
+    assert.equal(client.states.at(-1)!.exit_code, 4);
+    const { results } = await (await server.request(`/v1/executions/${id}`)).json();
+    const file = await server.request(`/v1/files/${results[0].file}`);
+    assert.equal(await file.text(), tty ? "typed\ntyped\n" : "typed\n");
+  }
+});

@@ -152,6 +152,15 @@ test("what is refused is told with its reason", options, async () => {
   await browser.press(KEY.enter);
   await statusHas(browser, "Ended: exit code 3");
   assert.equal(await output(browser), "");
+  // Why one could not even be started stands there too.
+  const failed = await server.request("/v1/executions", {
+    method: "POST",
+    json: { command: "true", workdir: "/etc/passwd/x", wait: true },
+  });
+  await failed.body?.cancel();
+  await browser.until(
+    `return /could not be run: .*passwd/.test(document.getElementById("recent").textContent)`,
+  );
 });
 
 test("output is text: no markup, no terminal control", options, async () => {
