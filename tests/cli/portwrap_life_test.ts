@@ -4,7 +4,7 @@ import { executable } from "../helpers/binary.ts";
 import { freePort } from "../helpers/machine.ts";
 import { everyone, rootOnly, userOnly } from "../helpers/everyone.ts";
 import { program } from "../helpers/need.ts";
-import { Pty } from "../helpers/pty.ts";
+import { Pty, shell } from "../helpers/pty.ts";
 import { baseEnv } from "../helpers/run.ts";
 import { asUserArgv } from "../helpers/user.ts";
 import { alive, below, connect, guest, start, until } from "./portwrap_running.ts";
@@ -202,6 +202,32 @@ everyone(
   },
   { needs },
 );
+
+everyone("on a terminal it stops and goes on as a job of the shell, and reads there", async (p) => {
+  const pty = await shell({ user: p.name === "user" ? "ordinary" : "caller", cwd: "/" });
+  const script = "echo o'n'; read x; echo got \\$x; exit 4";
+  await pty.type(`${executable()} portwrap -p 0 -P 1 -- sh -c "${script}"\n`);
+  await pty.expect(/on\r/);
+  for (let i = 0; i < 2; i++) {
+    await pty.type("\x1a");
+    await pty.expect(/Stopped/);
+    await pty.type("jobs -s | wc -l\n");
+    await pty.expect(/\s1\s/);
+    await pty.type("fg\n");
+    await pty.expect(/portwrap/);
+    // Keys that are pressed before are for the shell, or are undone by what continues the job.
+    const goesOn = () =>
+      pty.family().some(({ comm, state, group, foreground }) =>
+        comm === "sh" && state === "S" && group === foreground
+      );
+    await until(() => goesOn() || undefined, () => pty.seen);
+  }
+  await pty.type("hello\n");
+  await pty.expect(/got hello/);
+  await pty.type("echo status=$?\n");
+  await pty.expect(/status=4/);
+  await pty.close();
+}, { needs });
 
 everyone("nothing outlives the program for callers that do not read or do not close", async (p) => {
   const behaviour = `
