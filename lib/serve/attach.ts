@@ -23,7 +23,7 @@ import type { Call, Route } from "./route.ts";
 import { AttachQuery } from "./schemas-v1.ts";
 
 /** Taken from the output at once; so much is held for a client that does not read. */
-const MOST_AT_ONCE = 64 * 1024;
+const MOST_AT_ONCE = 16 * 1024;
 /** Signals and resizes of one client. */
 const ORDERS = { count: 100, seconds: 2 };
 /** Of the private codes (RFC 6455 7.4.2): somebody else writes now. */
