@@ -56,6 +56,12 @@ export function warningsOf(
         "what a notebook runs can change ~/.bashrc and other files that run outside later",
     );
   }
+  if (launch.engine === "namespaces") {
+    for (const { source, optional } of mounts) {
+      if (source === undefined || optional || hostFs.stat(source) !== undefined) continue;
+      warnings.push(`${source} is not there: no kernel will start until it is`);
+    }
+  }
   for (const path of program.visible.withheld) {
     warnings.push(`${path} is not shown to the kernel, because it would show the home directory with it`);
   }

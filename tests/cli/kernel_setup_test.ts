@@ -222,6 +222,16 @@ everyone("kernel setup: a writable home is warned of, at setup only", async (per
   );
 });
 
+everyone("kernel setup: what is mounted and not there is warned of", async (person) => {
+  const at = desk(person);
+  const args = ["kernel", "setup", "--name", "k", "--user", "--language", "bash", "--mount"];
+  const command = ["--kernel-cmd", "sh {connection_file}"];
+  const done = await cordon(at, [...args, "/no/such/data:/data:ro", ...command]);
+  assert.equal(done.code, 0, done.stderr);
+  const warning = "cordon: warning: /no/such/data is not there: no kernel will start until it is\n";
+  assert.equal(done.stderr.replace(PASSING, ""), warning);
+});
+
 everyone("kernel setup: a kernelspec is replaced", async (person) => {
   const at = desk(person);
   const args = ["kernel", "setup", "--name", "k", "--user", "--language", "x", "--kernel-cmd"];
