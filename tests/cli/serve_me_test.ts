@@ -61,7 +61,8 @@ test("who has no token learns nothing, and gets the page all the same", options,
     new Set(files),
     new Set(["page/app.js", "page/style.css", "page/icon.svg", "openapi.json"]),
   );
-  for (const path of ["", ...files]) {
+  const seen = new Set(["", ...files]);
+  for (const path of seen) {
     const response = await server.request(`/${path}`, { token: "" });
     assert.equal(response.status, 200, path);
     const text = await response.text();
@@ -73,6 +74,19 @@ test("who has no token learns nothing, and gets the page all the same", options,
         /^default-src 'none'; script-src 'self';/,
       );
     }
+    if (!path.endsWith(".js")) continue;
+    assert.equal(response.headers.get("content-type"), "text/javascript; charset=utf-8", path);
+    for (const [, name] of text.matchAll(/^import .* from "\.\/(.*)";$/gm)) seen.add(`page/${name}`);
+  }
+  const kept = [...Deno.readDirSync(new URL("../../assets/page", import.meta.url))].map(({ name }) => name);
+  assert.deepEqual(
+    [...seen].filter((path) => path.startsWith("page/")).toSorted(),
+    kept.filter((name) => name !== "index.html").map((name) => `page/${name}`).toSorted(),
+  );
+  for (const path of ["page/none.js", "page/index.html", "page/"]) {
+    const response = await server.request(`/${path}`);
+    assert.equal(response.status, 404, path);
+    await response.body?.cancel();
   }
   assert.doesNotMatch(page, /<script(?! type="module" src=)|<style| style=| on[a-z]+=/);
 });
