@@ -83,7 +83,8 @@ export async function execContainerKernel(
   const variables = environment(kernel.env, image.Config?.Env ?? []);
   const path = variables["PATH"]!;
   const env = Object.entries(variables).map(([name, value]) => `${name}=${value}`);
-  const doorFd = openDoor(kernel, host, { env, path });
+  const waits = engine.name === "podman";
+  const doorFd = openDoor(kernel, host, { env, path, waits });
   const body = await kernelConfig(engine, kernel, host);
   const { Id: id, Warnings } = await create(engine, body, kernel);
   try {
@@ -98,6 +99,7 @@ export async function execContainerKernel(
       streamFd: fd,
       early,
       doorFd,
+      waitedFor: waits,
       relay: { forwards: kernel.forwards, most: 256 },
       finish: endArguments(kernel.kept, [
         ...["--status", ...result, "--keeper", String(KEEPER_LINE), "--told", String(TOLD)],
@@ -186,7 +188,7 @@ function environment(kernel: Record<string, string>, image: string[]): Record<st
 function openDoor(
   kernel: ContainerKernel,
   host: Host,
-  { env, path }: { env: string[]; path: string },
+  { env, path, waits }: { env: string[]; path: string; waits: boolean },
 ): number {
   const directory = posix.join(kernel.kept.directory, OUTSIDE.directory);
   Deno.mkdirSync(directory, { mode: 0o700 });
@@ -202,6 +204,7 @@ function openDoor(
     ...(kernel.limits.wallSeconds !== undefined && { wallSeconds: kernel.limits.wallSeconds }),
     ports: kernel.ports,
     door: posix.join(LAUNCHER, OUTSIDE.door),
+    waits,
     directory: INSIDE,
     files: kernel.files,
   });

@@ -35,6 +35,8 @@ export interface ContainerPlan {
   relay: Omit<RelayPlan, "directory">;
   /** Listening socket at which pid 1 does that. */
   doorFd: number;
+  /** It waits to be told that output is taken. */
+  waitedFor: boolean;
   /** argv of cordon that finishes: status and removal. */
   finish: string[];
   /** The line to the keeper, which must stay open as long as the container lives. */
@@ -86,8 +88,12 @@ interface Meeting {
   silent: Label;
 }
 
-/** Waits for pid 1 and takes the directory it brings, then lets it start the kernel. */
-function meet(p: Program, { doorFd, streamFd }: ContainerPlan, { parent, ended, silent }: Meeting): Slot {
+/** Waits for pid 1 and takes the directory it brings. */
+function meet(
+  p: Program,
+  { doorFd, streamFd, waitedFor }: ContainerPlan,
+  { parent, ended, silent }: Meeting,
+): Slot {
   const polled = p.words(
     BigInt(doorFd) | BigInt(POLL.IN) << 32n,
     BigInt(streamFd) | BigInt(POLL.IN) << 32n,
@@ -110,7 +116,7 @@ function meet(p: Program, { doorFd, streamFd }: ContainerPlan, { parent, ended, 
   p.sys("recvmsg", [TOLD, message, MSG_CMSG_CLOEXEC], { into: n, say: "take the directory of sockets" });
   p.when([n, "==", 0], silent);
   p.field(directory, control.plus(16), 32);
-  p.sys("write", [streamFd, p.bytes(Uint8Array.of(GO)), 1], { fail: "ignore" });
+  if (waitedFor) p.sys("write", [streamFd, p.bytes(Uint8Array.of(GO)), 1], { fail: "ignore" });
   return directory;
 }
 

@@ -44,6 +44,8 @@ export interface ContainerInitPlan {
   wallSeconds?: number;
   /** The launcher's socket. */
   door: string;
+  /** Start the kernel when the launcher says {@link GO}. */
+  waits: boolean;
   /** Directory of the sockets, on a file system of the container's own, and what is made there. */
   directory: string;
   files: { path: string; content: string }[];
@@ -54,7 +56,10 @@ export interface ContainerInitPlan {
 /** Connections at once that a relay inside carries; each is a process here, and so is the relay. */
 export const MOST_INSIDE = 64;
 const BACKLOG = 128;
-/** The first byte from the launcher: it takes output now, and the kernel may begin. Podman may drop what comes before. */
+/**
+ * The first byte from the launcher where it is waited for: it takes output now, and the kernel may begin. Podman may drop
+ * what comes before; to wait for it elsewhere would cost the time that the engine takes to answer that it has started.
+ */
 export const GO = 0;
 /** Size of a struct rusage, and of what of it tells times and memory (ru_utime, ru_stime, ru_maxrss): getrusage(2). */
 const RUSAGE_SIZE = 144, USAGE_BYTES = 40, RUSAGE_CHILDREN = -1;
@@ -99,9 +104,9 @@ function write(p: Program, { path, content }: { path: string; content: string })
   p.sys("close", [fd]);
 }
 
-/** Hands over the directory and waits to be told to go on. The connection stays. */
-function meetLauncher(p: Program, { door, directory }: ContainerInitPlan): Slot {
-  const socket = p.slot(), fd = p.slot(), n = p.slot(), byte = p.buffer(8), gone = p.label(), go = p.label();
+/** Hands over the directory. The connection stays. */
+function meetLauncher(p: Program, { door, directory, waits }: ContainerInitPlan): Slot {
+  const socket = p.slot(), fd = p.slot();
   const address = unixAddress(door);
   p.sys("socket", [AF.UNIX, SOCK.STREAM | SOCK.CLOEXEC, 0], { into: socket, say: "make a socket" });
   p.sys("connect", [socket, p.bytes(address), address.length], { say: "meet the launcher" });
@@ -111,12 +116,17 @@ function meetLauncher(p: Program, { door, directory }: ContainerInitPlan): Slot 
   p.set(control.cell(16), fd);
   p.sys("sendmsg", [socket, message, 0], { say: "hand the directory of sockets out" });
   p.sys("close", [fd]);
+  if (waits) waitForLauncher(p);
+  return socket;
+}
+
+function waitForLauncher(p: Program): void {
+  const n = p.slot(), byte = p.buffer(8), gone = p.label(), go = p.label();
   p.sys("read", [0, byte, 1], { into: n, fail: gone });
   p.when([n, "!=", 0], go);
   p.place(gone);
   p.exit(128 + SIG.KILL);
   p.place(go);
-  return socket;
 }
 
 /** Starts a relay that lives as long as we do. */

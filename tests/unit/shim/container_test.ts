@@ -82,6 +82,7 @@ function launcher(
     early,
     relay: { forwards: [], most: 8 },
     doorFd: DOOR,
+    waitedFor: true,
     finish: ["/cordon", "kernel", "end", "name"],
     keeperFd: KEEPER,
     env: ["A=b"],
@@ -198,6 +199,7 @@ function init(
     env: ["A=b"],
     path: ["/bin"],
     door: "/run/door",
+    waits: true,
     directory: "/run/sockets",
     files: [{ path: "/run/sockets/file", content: "text" }],
     ports: [],
@@ -267,6 +269,9 @@ Deno.test("it hands over the directory, and starts the kernel when it is told to
   assert.deepEqual([end, children.length], [{ exit: 137 }, 1]);
   const never = init([], { kernel: { read: () => 0 } });
   assert.deepEqual([never.end, never.children.length], [{ exit: 137 }, 0]);
+  const { ppoll, read } = script([line()]);
+  const atOnce = init([], { plan: { waits: false }, kernel: { ppoll: ppoll!, read: read! } });
+  assert.deepEqual([atOnce.end, atOnce.children.length], [{ exit: 137 }, 1]);
 });
 
 Deno.test("it is undumpable and unprivileged before there is a kernel", () => {
