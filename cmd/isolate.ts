@@ -121,7 +121,7 @@ function isolateShSpec(options: IsolateShOptions, host: Host, env: Record<string
 
 /** What to run; an empty name is found nowhere, and PATH must not be asked for it. */
 function commandOr(command: string[], otherwise: string[]): string[] {
-  if (command[0] === "") throw new CordonError("the program's name is empty", { exit: EXIT.notFound });
+  if (command[0] === "") throw new CordonError("The program's name is empty", { exit: EXIT.notFound });
   return command.length > 0 ? command : otherwise;
 }
 
@@ -131,7 +131,7 @@ function parseArgument(mount: MountArgument, places: MountContext): Mount[] {
 
 function workingDirectory(host: Host): string {
   if (host.cwd === undefined) {
-    throw new CordonError("the current directory has no name", {
+    throw new CordonError("The current directory has no name", {
       why: "it was deleted, or it lies outside this process's root",
       hint: "cd ~",
     });
@@ -150,7 +150,7 @@ async function readProfile(file: string, host: Host): Promise<Uint8Array> {
   try {
     text = Deno.readTextFileSync(file);
   } catch (cause) {
-    throw new CordonError(`seccomp profile ${file} cannot be read`, { why: reasonOf(cause), cause });
+    throw new CordonError(`Seccomp profile ${file} cannot be read`, { why: reasonOf(cause), cause });
   }
   return ociFilter(parseProfile(text, file), host.arch, { kernelRelease: host.kernel.release });
 }
@@ -172,7 +172,7 @@ function emit(file: string, image: Uint8Array): void {
     try {
       Deno.removeSync(beside);
     } catch { /* it was not made: the failure told below says why */ }
-    throw new CordonError(`sandbox cannot be saved as ${file}`, { why: reasonOf(cause), cause });
+    throw new CordonError(`Sandbox cannot be saved as ${file}`, { why: reasonOf(cause), cause });
   }
 }
 

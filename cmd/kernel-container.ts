@@ -123,7 +123,7 @@ function networkOf(options: KernelLaunchOptions): "none" | "host" | "bridge" {
 function containerMount(mount: Mount, directory: string): ContainerMount {
   const real = hostFs.realpath(mount.source!);
   if (typeof real !== "string") {
-    throw new CordonError(`mount source ${mount.source} cannot be used`, {
+    throw new CordonError(`Mount source ${mount.source} cannot be used`, {
       why: "there is no such file or directory",
     });
   }
@@ -137,7 +137,7 @@ function copied(source: string, directory: string): string {
   const args = ["-RP", "--preserve=mode,timestamps,links", "--", source, place];
   const { success, stderr } = new Deno.Command("cp", { args, stdout: "null", stderr: "piped" }).outputSync();
   if (!success) {
-    throw new CordonError(`cannot copy ${source}`, { why: new TextDecoder().decode(stderr).trim() });
+    throw new CordonError(`Cannot copy ${source}`, { why: new TextDecoder().decode(stderr).trim() });
   }
   return place;
 }

@@ -98,7 +98,7 @@ export function kernelEnvironment(options: KernelLaunchOptions, host: Host): Rec
 
 export function currentDirectory(host: Host): string {
   if (host.cwd !== undefined) return host.cwd;
-  throw new CordonError("the kernel's working directory has no name", { why: "it was deleted" });
+  throw new CordonError("The kernel's working directory has no name", { why: "it was deleted" });
 }
 
 function workdirMount(options: KernelLaunchOptions, at: { cwd: string; workdir: string }): Mount {
@@ -117,7 +117,7 @@ function readConnection(file: string): Connection {
   try {
     text = Deno.readTextFileSync(file);
   } catch (cause) {
-    throw new CordonError(`connection file ${file} cannot be read`, { why: reasonOf(cause), cause });
+    throw new CordonError(`Connection file ${file} cannot be read`, { why: reasonOf(cause), cause });
   }
   return parseConnection(text, file);
 }

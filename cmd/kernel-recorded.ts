@@ -13,6 +13,6 @@ export interface Recorded {
 /** Reads a kernelspec's argv. Throws what the launch would throw. */
 export function readRecorded(argv: readonly string[]): Recorded {
   const result = parseCommand(kernelLaunch, argv.slice(3)); // cordon kernel launch
-  if ("help" in result) throw new CordonError("the kernelspec asks for help instead of a launch");
+  if ("help" in result) throw new CordonError("The kernelspec asks for help instead of a launch");
   return { launch: readKernelLaunch(result.parsed), given: result.parsed.given };
 }

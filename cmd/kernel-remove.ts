@@ -26,12 +26,12 @@ function choose(name: string, specs: readonly Kernelspec[]): Kernelspec {
   const spec = specs.find((spec) => spec.name === name);
   if (!spec) {
     const meant = nearest(name, specs.filter(({ json }) => isCordons(json)).map(({ name }) => name));
-    throw new CordonError(`there is no kernel ${name}`, {
+    throw new CordonError(`There is no kernel ${name}`, {
       why: meant ? `Did you mean ${meant}?` : undefined,
     });
   }
   if (isCordons(spec.json)) return spec;
-  throw new CordonError(`kernel ${name} is not removed`, {
+  throw new CordonError(`Kernel ${name} is not removed`, {
     why: `cordon did not make it (${spec.directory})`,
     hint: `jupyter kernelspec remove ${name}`,
   });

@@ -27,7 +27,7 @@ export function checkKernelJson({ argv }: KernelJson, host: Host): KernelLaunchO
   if (launch.engine === "namespaces") {
     const [field] = namespaces.unsupported(specOf(launch, host));
     if (field !== undefined) {
-      throw new CordonError(`the namespaces engine cannot do: ${field}`, {
+      throw new CordonError(`The namespaces engine cannot do: ${field}`, {
         why: "the kernel would refuse to start",
       });
     }

@@ -46,7 +46,7 @@ export async function chooseImage(options: KernelSetupOptions, host: Host): Prom
 class MissingImageError extends CordonError {}
 
 function missing(engine: Engine, image: string): MissingImageError {
-  return new MissingImageError(`image ${image} is not on this engine`, {
+  return new MissingImageError(`Image ${image} is not on this engine`, {
     hint: `${engine.name} pull ${image}`,
   });
 }

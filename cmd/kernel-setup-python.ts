@@ -60,7 +60,7 @@ export async function pythonOfImage(
         `${at.engine.name} build -t kernel -`,
     });
   }
-  throw new CordonError(`image ${typed} has no ${candidates.join(" and no ")}`, {
+  throw new CordonError(`Image ${typed} has no ${candidates.join(" and no ")}`, {
     why: "Python with ipykernel has to be in the image",
     ...(request.python === undefined && { hint: "name it with --python PATH" }),
   });

@@ -83,7 +83,7 @@ function placeFor(
       return installDirectory(name, { kind: "prefix", path: absolute(scope.path, { cwd, home }) }, jupyter);
     case "sys-prefix":
       if (!jupyter.python) {
-        throw new CordonError("there is no Python on PATH whose prefix --sys-prefix could mean", {
+        throw new CordonError("There is no Python on PATH whose prefix --sys-prefix could mean", {
           hint: "name the place with --prefix PATH",
         });
       }

@@ -18,7 +18,7 @@ export function install(directory: string): number {
     try {
       Deno.removeSync(beside);
     } catch { /* it was not made: the failure told below says why */ }
-    throw new CordonError(`the script ${path} cannot be written`, {
+    throw new CordonError(`The script ${path} cannot be written`, {
       why: cause instanceof Error ? cause.message : String(cause),
       cause,
     });

@@ -104,7 +104,7 @@ function wire(options: PortwrapOptions, env: Host["env"]): Wiring {
 function noPort(env: Host["env"]): UsageError {
   const url = env["JUPYTERHUB_SERVICE_URL"];
   return url
-    ? new UsageError(`the variable JUPYTERHUB_SERVICE_URL names port 0: ${JSON.stringify(url)}`, {
+    ? new UsageError(`The variable JUPYTERHUB_SERVICE_URL names port 0: ${JSON.stringify(url)}`, {
       why: "batchspawner leaves the port to the job",
       hint: "cordon portwrap --batchspawner",
     })
@@ -138,7 +138,7 @@ interface Resolved {
 function portwrapSpec(options: PortwrapOptions, { host, wiring, ports }: Resolved): Spec {
   const cwd = host.cwd;
   if (cwd === undefined) {
-    throw new CordonError("the current directory has no name", {
+    throw new CordonError("The current directory has no name", {
       why: "it was deleted, or it lies outside this process's root",
       hint: "cd ~",
     });

@@ -53,6 +53,11 @@ export function reasonOf(error: unknown): string {
   return message.replace(/ \(os error \d+\).*$/s, "");
 }
 
+/** What begins a message begins with a capital. */
+export function sentence(text: string): string {
+  return text.slice(0, 1).toUpperCase() + text.slice(1);
+}
+
 /** The text a user sees on stderr: `cordon: what`, `why`, a blank line and `hint: …`. */
 export function render(error: CordonError): string {
   const lines = [`cordon: ${error.message}`];

@@ -1,7 +1,7 @@
 /** From argv to {@link Parsed}: commander does the walking, the table says what there is. */
 import "./require.ts";
 import { Command as Commander, CommanderError, Option } from "commander";
-import { UsageError } from "../errors.ts";
+import { sentence, UsageError } from "../errors.ts";
 import {
   allOptions,
   type CommandTable,
@@ -80,7 +80,7 @@ function walk(commander: Commander, command: CommandTable, argv: readonly string
         cause: error,
       });
     }
-    throw new UsageError(error.message.replace(/^error: /, ""), { cause: error });
+    throw new UsageError(sentence(error.message.replace(/^error: /, "")), { cause: error });
   }
 }
 

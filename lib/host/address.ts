@@ -27,7 +27,7 @@ export function socketAddress(address: string, port: number): [number, Uint8Arra
   const v4 = parseV4(address);
   if (v4) return [AF.INET, Uint8Array.of(AF.INET, 0, port >> 8, port & 255, ...v4, ...Array(8).fill(0))];
   const v6 = parseV6(address);
-  if (!v6) throw new CordonError(`address ${address} is neither IPv4 nor IPv6`);
+  if (!v6) throw new CordonError(`Address ${address} is neither IPv4 nor IPv6`);
   return [AF.INET6, Uint8Array.of(AF.INET6, 0, port >> 8, port & 255, 0, 0, 0, 0, ...v6, 0, 0, 0, 0)];
 }
 

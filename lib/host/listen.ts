@@ -35,7 +35,7 @@ export function listenTcp(
 export function listenUnix(path: string): number {
   const name = encodeOs(path);
   if (name.length >= SUN_PATH) {
-    throw new CordonError(`socket path ${path} is ${name.length} bytes long`, {
+    throw new CordonError(`Socket path ${path} is ${name.length} bytes long`, {
       why: `unix(7) allows ${SUN_PATH - 1}`,
     });
   }
@@ -56,7 +56,7 @@ function bound(
   { what, reuse, patienceMs = 0 }: Binding,
 ): number {
   const fd = sockets().socket(family, SOCK.STREAM, 0);
-  if (fd < 0) throw new CordonError(`cannot make a socket for ${what}: ${errnoText(lastErrno())}`);
+  if (fd < 0) throw new CordonError(`Cannot make a socket for ${what}: ${errnoText(lastErrno())}`);
   const until = Date.now() + patienceMs;
   for (;;) {
     // Connections of an earlier listener do not matter, only another listener does. Somebody who binds the port too
@@ -88,13 +88,13 @@ function cannotListen(what: string, errno: number): CordonError {
     : errno === -E.INVAL
     ? "an address that means something on one interface only cannot be listened on"
     : undefined;
-  return new CordonError(`cannot listen on ${what}: ${errnoText(errno)}`, { why });
+  return new CordonError(`Cannot listen on ${what}: ${errnoText(errno)}`, { why });
 }
 
 function boundPort(fd: number): number {
   const address = new Uint8Array(28), length = new Uint8Array(Int32Array.of(28).buffer);
   if (sockets().getsockname(fd, address, length) < 0) {
-    throw new CordonError(`cannot tell the port of descriptor ${fd}: ${errnoText(lastErrno())}`);
+    throw new CordonError(`Cannot tell the port of descriptor ${fd}: ${errnoText(lastErrno())}`);
   }
   return address[2]! << 8 | address[3]!;
 }

@@ -9,5 +9,5 @@ export function emptyStdin(): void {
   libc().close(0);
   // The lowest free descriptor is the one just closed.
   const fd = libc().open(cString("/dev/null"), 0, 0);
-  if (fd !== 0) throw new CordonError(`cannot open /dev/null as stdin: ${errnoText(lastErrno())}`);
+  if (fd !== 0) throw new CordonError(`Cannot open /dev/null as stdin: ${errnoText(lastErrno())}`);
 }

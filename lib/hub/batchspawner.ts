@@ -14,7 +14,7 @@ const PATIENCE_MS = 60_000;
 export async function reportPort(env: Environment, port: number): Promise<void> {
   const api = env["JUPYTERHUB_API_URL"], token = env["JUPYTERHUB_API_TOKEN"] || env["JPY_API_TOKEN"];
   if (!api || !token) {
-    throw new CordonError(`the variable ${api ? "JUPYTERHUB_API_TOKEN" : "JUPYTERHUB_API_URL"} is not set`, {
+    throw new CordonError(`The variable ${api ? "JUPYTERHUB_API_TOKEN" : "JUPYTERHUB_API_URL"} is not set`, {
       why: "--batchspawner is for jobs that JupyterHub's batchspawner submits; it sets these variables",
     });
   }
@@ -30,14 +30,14 @@ export async function reportPort(env: Environment, port: number): Promise<void> 
       ...(client && { client }),
     });
   } catch (cause) {
-    throw new CordonError(`the Hub cannot be told the port: POST ${url} failed`, {
+    throw new CordonError(`The Hub cannot be told the port: POST ${url} failed`, {
       why: reason(cause),
       cause,
     });
   }
   if (!response.ok) {
     const text = (await response.text()).slice(0, 200).trim();
-    throw new CordonError(`the Hub refused the port: POST ${url} gave status ${response.status}`, {
+    throw new CordonError(`The Hub refused the port: POST ${url} gave status ${response.status}`, {
       why: response.status === 404
         ? "the Hub does not know batchspawner: jupyterhub_config.py must import it"
         : text || undefined,
@@ -61,7 +61,7 @@ function pem(file: string): string {
   try {
     return Deno.readTextFileSync(file);
   } catch (cause) {
-    throw new CordonError(`the Hub's certificate file ${file} cannot be read`, {
+    throw new CordonError(`The Hub's certificate file ${file} cannot be read`, {
       why: cause instanceof Error ? cause.message : String(cause),
       cause,
     });

@@ -111,7 +111,7 @@ function split(name: string, text: string): Omit<ServiceUrl, "port"> & { port: n
 }
 
 function malformed(name: string, text: string): CordonError {
-  return new CordonError(`the variable ${name} is malformed: ${JSON.stringify(text)}`, {
+  return new CordonError(`The variable ${name} is malformed: ${JSON.stringify(text)}`, {
     why: "JupyterHub sets it to a URL such as http://127.0.0.1:8081/hub/api",
   });
 }

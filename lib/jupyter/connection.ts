@@ -23,27 +23,27 @@ export function parseConnection(text: string, file: string): Connection {
   try {
     members = JSON.parse(text);
   } catch (cause) {
-    throw new CordonError(`connection file ${file} is not JSON`, { why: (cause as Error).message, cause });
+    throw new CordonError(`Connection file ${file} is not JSON`, { why: (cause as Error).message, cause });
   }
   if (typeof members !== "object" || members === null || Array.isArray(members)) {
-    throw new CordonError(`connection file ${file} is not a JSON object`);
+    throw new CordonError(`Connection file ${file} is not a JSON object`);
   }
   const fields = members as Record<string, unknown>;
   const transport = fields["transport"] ?? "tcp";
   if (transport !== "tcp" && transport !== "ipc") {
-    throw new CordonError(`connection file ${file} has transport ${JSON.stringify(transport)}`, {
+    throw new CordonError(`Connection file ${file} has transport ${JSON.stringify(transport)}`, {
       why: "cordon carries tcp and ipc",
     });
   }
   const ip = fields["ip"] ?? (transport === "tcp" ? "127.0.0.1" : "kernel-ipc");
   if (typeof ip !== "string") {
-    throw new CordonError(`connection file ${file} has an "ip" that is not a string`);
+    throw new CordonError(`Connection file ${file} has an "ip" that is not a string`);
   }
   const ports = {} as Record<Channel, number>;
   for (const channel of CHANNELS) {
     const port = fields[`${channel}_port`];
     if (typeof port !== "number" || !Number.isInteger(port) || port < 1 || port > 65535) {
-      throw new CordonError(`connection file ${file} has no usable ${channel}_port`, {
+      throw new CordonError(`Connection file ${file} has no usable ${channel}_port`, {
         why: port === undefined
           ? "a client that lets the kernel choose its ports (kernel protocol 5.6, registration file) is not supported"
           : `it is ${JSON.stringify(port)}; a port is 1 to 65535`,

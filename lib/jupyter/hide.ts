@@ -33,7 +33,7 @@ function entriesOf(directory: string): Iterable<Deno.DirEntry> {
   try {
     return [...Deno.readDirSync(directory)];
   } catch (cause) {
-    throw new CordonError(`cannot look for what --hide names in ${directory}`, {
+    throw new CordonError(`Cannot look for what --hide names in ${directory}`, {
       why: reasonOf(cause),
       cause,
     });

@@ -41,7 +41,7 @@ export function removeKernelspec(directory: string): void {
     Deno.removeSync(aside, { recursive: true });
   } catch (cause) {
     const denied = cause instanceof Deno.errors.PermissionDenied;
-    throw new CordonError(`kernelspec ${directory} cannot be removed`, {
+    throw new CordonError(`Kernelspec ${directory} cannot be removed`, {
       why: denied ? `this user may not write in ${dirname(directory)}` : reasonOf(cause),
       cause,
     });
@@ -88,7 +88,7 @@ function copyResources(from: string, to: string): void {
 
 function cannotInstall(directory: string, cause: unknown): CordonError {
   const denied = cause instanceof Deno.errors.PermissionDenied;
-  return new CordonError(`kernelspec cannot be saved as ${directory}`, {
+  return new CordonError(`Kernelspec cannot be saved as ${directory}`, {
     why: denied ? `this user may not write in ${dirname(directory)}` : reasonOf(cause),
     ...(denied && { hint: "install it for yourself with --user" }),
     cause,

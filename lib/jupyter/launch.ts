@@ -83,7 +83,7 @@ export function portsAndSockets(): { path: string; port: number }[] {
 function loopback(ip: string): string {
   if (ip === "0.0.0.0" || ip === "*" || ip === "localhost") return "127.0.0.1";
   if (ip.startsWith("127.") || ip === "::1") return ip;
-  throw new CordonError(`the client expects the kernel at ${ip}`, {
+  throw new CordonError(`The client expects the kernel at ${ip}`, {
     why: "cordon listens for kernels on the loopback interface only: whoever reaches the port can run code",
     hint: "set c.KernelManager.ip = '127.0.0.1' in the Jupyter configuration",
   });

@@ -68,7 +68,7 @@ export function removeTree(path: string): void {
       .outputSync();
     if (success || program === "chmod") continue;
     const why = new TextDecoder().decode(stderr).trim().split("\n")[0];
-    throw new CordonError(`cannot remove ${path}`, { why });
+    throw new CordonError(`Cannot remove ${path}`, { why });
   }
 }
 

@@ -37,7 +37,7 @@ export function needsOf(argv: readonly string[], facts: NeedsFacts): Visible {
 
 function programNeeds(program: string, named: readonly Place[], { home }: NeedsFacts): Visible {
   const place = placeOf(program);
-  if (!place) throw new CordonError(`program ${program} cannot be used`, { why: "there is no such file" });
+  if (!place) throw new CordonError(`Program ${program} cannot be used`, { why: "there is no such file" });
   // The prefix of the real file: the name may be a link somewhere on PATH.
   const prefix = prefixOf(place.real);
   return visibleForProgram(place, {

@@ -111,7 +111,7 @@ function findKernelspec(name: string, directories: readonly string[]): Kernelspe
   const specs = findKernelspecs(directories, (error) => broken.push(error));
   const spec = specs.find((spec) => spec.name === name);
   if (spec && isCordons(spec.json)) {
-    throw new CordonError(`kernel ${name} is isolated already`, {
+    throw new CordonError(`Kernel ${name} is isolated already`, {
       why: `cordon made it (${spec.directory})`,
       hint: "cordon kernel list",
     });
@@ -120,7 +120,7 @@ function findKernelspec(name: string, directories: readonly string[]): Kernelspe
   if (broken.length > 0) throw broken[0];
   if (name === "python3") return undefined;
   const meant = nearest(name, specs.map((spec) => spec.name));
-  throw new CordonError(`there is no kernel ${name}`, {
+  throw new CordonError(`There is no kernel ${name}`, {
     why: meant ? `Did you mean ${meant}?` : `looked in ${directories.join(", ")}`,
   });
 }
@@ -130,7 +130,7 @@ function refuseForeignProvisioner({ name, json }: Kernelspec): void {
   const provisioner = json.metadata?.["kernel_provisioner"];
   const kind = isObject(provisioner) ? provisioner["provisioner_name"] : undefined;
   if (kind === undefined || kind === "local-provisioner") return;
-  throw new CordonError(`kernel ${name} cannot be isolated`, { why: `it is started by ${kind}` });
+  throw new CordonError(`Kernel ${name} cannot be isolated`, { why: `it is started by ${kind}` });
 }
 
 /** The argv of a kernelspec with its Python made definite. */
@@ -169,5 +169,5 @@ function findProgram(name: string, facts: ProgramFacts): string {
   if (name.includes("/") || name === "~") return absolute(name, facts);
   const found = onPath([name], facts.path)[0];
   if (found !== undefined) return found;
-  throw new CordonError(`program ${basename(name)} is not on PATH`, { why: `looked in ${facts.path}` });
+  throw new CordonError(`Program ${basename(name)} is not on PATH`, { why: `looked in ${facts.path}` });
 }

@@ -87,7 +87,7 @@ export function findPython(path: string): PythonAnswer {
     first ??= answer;
   }
   if (first) throw withoutIpykernel(first);
-  throw new CordonError("there is no Python 3 on PATH", { why: `looked in ${path}` });
+  throw new CordonError("There is no Python 3 on PATH", { why: `looked in ${path}` });
 }
 
 /** Refuses a Python in which no kernel can run. */

@@ -19,7 +19,7 @@ export function proxyDestinations(env: Readonly<Record<string, string | undefine
     const url = URL.canParse(typed) ? new URL(typed) : undefined;
     const port = Number(url?.port) || PORTS[url?.protocol ?? ""];
     if (!url?.hostname || !port) {
-      throw new CordonError(`the variable ${name} names no proxy: ${JSON.stringify(text)}`, {
+      throw new CordonError(`The variable ${name} names no proxy: ${JSON.stringify(text)}`, {
         why: "--allow proxy expects a URL such as http://proxy.example.org:3128",
       });
     }

@@ -17,14 +17,14 @@ export function writeReady(
   const bytes = new TextEncoder().encode(JSON.stringify({ pid: Deno.pid, ports }) + "\n");
   if ("fd" in to) {
     if (Number(libc().write(to.fd, bytes, BigInt(bytes.length))) === bytes.length) return;
-    throw new CordonError(`readiness cannot be told on descriptor ${to.fd}: ${errnoText(lastErrno())}`);
+    throw new CordonError(`Readiness cannot be told on descriptor ${to.fd}: ${errnoText(lastErrno())}`);
   }
   const beside = `${to.path}.${crypto.randomUUID()}`;
   try {
     Deno.writeFileSync(beside, bytes, { createNew: true, mode: 0o644 });
     Deno.renameSync(beside, to.path);
   } catch (cause) {
-    throw new CordonError(`readiness cannot be told in ${to.path}`, {
+    throw new CordonError(`Readiness cannot be told in ${to.path}`, {
       why: cause instanceof Error ? cause.message : String(cause),
       cause,
     });

@@ -5,6 +5,7 @@
 import { CODE_ADDRESS, DATA_ADDRESS, ELF_MACHINE, interpreter, OPERATION } from "../../ffi/interpreter.ts";
 import { type Syscall, syscallNumber } from "../../ffi/syscalls.ts";
 import { addAbort } from "./abort.ts";
+import { sentence } from "../errors.ts";
 import { put64 } from "./heap.ts";
 import type { Text } from "./strings.ts";
 import { type Address, Label, type Program, Slot } from "./program.ts";
@@ -28,7 +29,7 @@ export function writeImage(p: Program): Uint8Array<ArrayBuffer> {
   for (const { name, args, say } of operations) {
     for (const argument of args) if (typeof argument === "string") p.strings.add(argument);
     // What a failure message calls the step.
-    says.push(name in OPERATION ? undefined : p.strings.add(`${say ?? name}: `));
+    says.push(name in OPERATION ? undefined : p.strings.add(`${say ? sentence(say) : name}: `));
   }
 
   const textStart = FIRST_OPERATION + operations.length * OPERATION_SIZE;

@@ -17,7 +17,7 @@ export function become(image: Uint8Array<ArrayBuffer>): never {
   const argv = vector([cString(ARGV0)]);
   libc().fexecve(fd, argv.vec, new Uint8Array(8));
   const errno = lastErrno();
-  throw new CordonError(`cannot execute the sandbox's program: ${errnoText(errno)}`, {
+  throw new CordonError(`Cannot execute the sandbox's program: ${errnoText(errno)}`, {
     why: `execveat(2) of ${image.length} bytes failed`,
   });
 }
@@ -118,5 +118,5 @@ function writeWhole(fd: number, bytes: Uint8Array<ArrayBuffer>): void {
 }
 
 function failed(what: string): CordonError {
-  return new CordonError(`cannot ${what}: ${errnoText(lastErrno())}`);
+  return new CordonError(`Cannot ${what}: ${errnoText(lastErrno())}`);
 }

@@ -20,7 +20,7 @@ const JSON_FORM = `--mount '{"dest":"…","source":"…","flags":["ro"]}'`;
 export function parseMountList(list: string, context: MountContext): Mount[] {
   const words = list.split(/\s+/).filter((word) => word !== "");
   if (words.length === 0) {
-    throw new UsageError(`mount list "${list}" is empty`, { why: "it names no directory to show inside" });
+    throw new UsageError(`Mount list "${list}" is empty`, { why: "it names no directory to show inside" });
   }
   return words.map((word) => parseMount(word, context));
 }
@@ -47,19 +47,19 @@ export function parseMountJson(text: string, context: MountContext): Mount {
   try {
     value = JSON.parse(text);
   } catch (error) {
-    throw new UsageError(`mount ${text} is not JSON`, { why: (error as Error).message, hint: JSON_FORM });
+    throw new UsageError(`Mount ${text} is not JSON`, { why: (error as Error).message, hint: JSON_FORM });
   }
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    throw new UsageError(`mount ${text} is not a JSON object`, { hint: JSON_FORM });
+    throw new UsageError(`Mount ${text} is not a JSON object`, { hint: JSON_FORM });
   }
   const { dest, source, flags = [], ...others } = value as Record<string, unknown>;
   const unknown = Object.keys(others)[0];
-  if (unknown !== undefined) throw new UsageError(`mount ${text} has an unknown field "${unknown}"`);
-  if (typeof dest !== "string") throw new UsageError(`mount ${text} has no "dest"`, { hint: JSON_FORM });
+  if (unknown !== undefined) throw new UsageError(`Mount ${text} has an unknown field "${unknown}"`);
+  if (typeof dest !== "string") throw new UsageError(`Mount ${text} has no "dest"`, { hint: JSON_FORM });
   if (source !== undefined && typeof source !== "string") {
-    throw new UsageError(`mount ${text} has a "source" that is not a string`);
+    throw new UsageError(`Mount ${text} has a "source" that is not a string`);
   }
-  if (!Array.isArray(flags)) throw new UsageError(`mount ${text} has "flags" that are not a list`);
+  if (!Array.isArray(flags)) throw new UsageError(`Mount ${text} has "flags" that are not a list`);
   return build({ what: text, dest, source, flags: flags.map((f) => knownFlag(String(f), text)) }, context);
 }
 
@@ -70,7 +70,7 @@ function parseFlags(text: string, word: string): Flag[] {
 function knownFlag(flag: string, word: string): Flag {
   const found = FLAGS.find((known) => known === flag);
   if (found) return found;
-  throw new UsageError(`mount "${word}" has an unknown flag "${flag}"`, {
+  throw new UsageError(`Mount "${word}" has an unknown flag "${flag}"`, {
     why: `known flags: ${FLAGS.join(" ")}; a name that holds ":" needs the JSON form`,
     hint: JSON_FORM,
   });
@@ -84,15 +84,15 @@ interface Parts {
 }
 
 function build({ what, dest, source, flags }: Parts, context: MountContext): Mount {
-  if (dest === "") throw new UsageError(`mount "${what}" has no destination`);
-  if (source === "") throw new UsageError(`mount "${what}" has an empty source`);
+  if (dest === "") throw new UsageError(`Mount "${what}" has no destination`);
+  if (source === "") throw new UsageError(`Mount "${what}" has an empty source`);
   if ([dest, source ?? ""].some((path) => path.includes("\0"))) {
-    throw new UsageError(`mount "${what}" holds a NUL byte`, { why: "no path can" });
+    throw new UsageError(`Mount "${what}" holds a NUL byte`, { why: "no path can" });
   }
   const kind = kindOf(flags, source, what);
   const readOnly = flags.includes("ro");
-  if (readOnly && flags.includes("rw")) throw new UsageError(`mount "${what}" is both ro and rw`);
-  if (kind === "overlay" && readOnly) throw new UsageError(`mount "${what}" is both overlay and ro`);
+  if (readOnly && flags.includes("rw")) throw new UsageError(`Mount "${what}" is both ro and rw`);
+  if (kind === "overlay" && readOnly) throw new UsageError(`Mount "${what}" is both overlay and ro`);
   const mount: Mount = {
     dest: normalized(absolute(dest, context)),
     kind,
@@ -108,14 +108,14 @@ function build({ what, dest, source, flags }: Parts, context: MountContext): Mou
 
 function kindOf(flags: Flag[], source: string | undefined, what: string): MountKind {
   const kinds = flags.filter((f) => f === "tmp" || f === "copy" || f === "overlay");
-  if (kinds.length > 1) throw new UsageError(`mount "${what}" is both ${kinds.join(" and ")}`);
+  if (kinds.length > 1) throw new UsageError(`Mount "${what}" is both ${kinds.join(" and ")}`);
   const kind = kinds[0];
   if (source === "none") {
-    if (kind) throw new UsageError(`mount "${what}" hides and is ${kind} at once`);
+    if (kind) throw new UsageError(`Mount "${what}" hides and is ${kind} at once`);
     return "hide";
   }
   if (kind === "tmp" && source !== undefined) {
-    throw new UsageError(`mount "${what}" is an empty tmpfs and has a source`);
+    throw new UsageError(`Mount "${what}" is an empty tmpfs and has a source`);
   }
   return kind ?? "bind";
 }

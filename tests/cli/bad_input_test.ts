@@ -27,15 +27,15 @@ everyone("mounts that say nothing, or two things", async (p) => {
   const bad: [string, RegExp][] = [
     ["", /Cannot use "" for -m/],
     [" \t", /for -m/],
-    ["ro:", /mount "ro:" has no destination/],
-    ["/x=", /mount "\/x=" has an empty source/],
+    ["ro:", /Mount "ro:" has no destination/],
+    ["/x=", /Mount "\/x=" has an empty source/],
     ["rx:d", /unknown flag "rx"[\s\S]*known flags: ro rw/],
     ["ro,rw:d", /both ro and rw/],
     ["tmp,copy:d", /both tmp and copy/],
     ["tmp:/x=d", /an empty tmpfs and has a source/],
     ["copy:/x=none", /hides and is copy at once/],
     ["/=none", /the root cannot be/],
-    ["/=d", /root .*\/d has no directory \/proc\n\nhint: mkdir /],
+    ["/=d", /Root .*\/d has no directory \/proc\n\nhint: mkdir /],
   ];
   for (const [list, message] of bad) refused(await p.isolate(["-m", list, "true"], { cwd }), message);
   const json: [string, RegExp][] = [
@@ -61,7 +61,7 @@ everyone("sources that are missing, out of reach or of the wrong kind", async (p
   );
   const long = "x".repeat(300);
   const bad: [string, RegExp][] = [
-    ["absent", /mount source .*\/absent cannot be used\nthere is no such file/],
+    ["absent", /Mount source .*\/absent cannot be used\nthere is no such file/],
     ["/x=d/../absent", /absent cannot be used\nthere is no such file/],
     ["dangling", /dangling cannot be used\nthere is no such file/],
     ["f/below", /f\/below cannot be used\na part of its path is a file/],
@@ -69,16 +69,16 @@ everyone("sources that are missing, out of reach or of the wrong kind", async (p
     [`/x=${long}`, /cannot be used\nthe name is longer/],
     [
       "d d/x=f",
-      /mount point .*\/d\/x does not exist inside the mount at .*\/d\nmaking it would leave .* behind/,
+      /Mount point .*\/d\/x does not exist inside the mount at .*\/d\nmaking it would leave .* behind/,
     ],
-    [". d=f", /mount point .*\/d is a directory and what goes there is a file/],
-    [". f=d", /mount point .*\/f is a file and what goes there is a directory/],
+    [". d=f", /Mount point .*\/d is a directory and what goes there is a file/],
+    [". f=d", /Mount point .*\/f is a file and what goes there is a directory/],
     [". tmp:f", /f is a file and what goes there is a directory/],
     [". tmp:fifo", /fifo is a special file and what goes there is a directory/],
     ["/proc=f", /\/proc is a directory and what goes there is a file/],
     [". loop/x=f", /runs through more than 40 symlinks/],
-    ["copy:fifo", /copy source .*\/fifo is neither a file nor a directory/],
-    ["d copy:d/x=f", /copy .*\/d\/x lies inside the mount at .*\/d\na copy goes to the sandbox's own memory/],
+    ["copy:fifo", /Copy source .*\/fifo is neither a file nor a directory/],
+    ["d copy:d/x=f", /Copy .*\/d\/x lies inside the mount at .*\/d\na copy goes to the sandbox's own memory/],
   ];
   if (p.name === "user") {
     bad.push(["closed/f", /closed\/f cannot be used\na directory on its path may not be searched/]);
@@ -117,7 +117,7 @@ everyone("programs that are missing or cannot be executed", async (p) => {
   await status(127, ["./absent"], /^cordon: \.\/absent is not found inside the sandbox$/m);
   await status(127, ["./plain/x"], /not found/);
   await status(126, ["./script"], /script cannot be executed: the interpreter .* not inside the sandbox/);
-  await status(127, [""], /^cordon: the program's name is empty$/m);
+  await status(127, [""], /^cordon: The program's name is empty$/m);
   await status(126, ["./plain"], /^cordon: \.\/plain cannot be executed: permission denied$/m);
   await status(126, ["./dir"], /cannot be executed/);
   await status(
@@ -201,7 +201,7 @@ everyone("a student's directory of symlinks, FIFOs, sockets and odd modes: share
   // Unreadable things cannot be copied; the rest can, as what it is.
   const copied = await p.isolate(["-m", "copy:s", "--workdir", "s", "sh", "-c", script], { cwd: dir });
   if (p.name === "user") {
-    assert.match(copied.stderr, /closed'?: Permission denied[\s\S]*^cordon: copy .*\/s: cp failed/m);
+    assert.match(copied.stderr, /closed'?: Permission denied[\s\S]*^cordon: Copy .*\/s: cp failed/m);
   }
   await p.sh("rmdir s/closed; rm -f s/none", dir);
   assert.equal(
@@ -227,7 +227,7 @@ everyone("destinations that run through a student's symlink stay inside", async 
   assert.equal(await at(`${dir}/s/d/../../../../../../srv/x`, "/srv/x/f"), "graded");
   refused(
     await p.isolate(["-m", `s s/out=${data}`, "true"], { cwd: dir }),
-    /mount point .*s\/out leads to \//,
+    /Mount point .*s\/out leads to \//,
   );
   refused(await p.isolate(["-m", "s tmp:s/out", "true"], { cwd: dir }), /leads to \//);
   refused(await p.isolate(["-m", "s/out", "true"], { cwd: dir, env: { HOME: "/" } }), /leads to \//);
@@ -252,11 +252,11 @@ everyone("a source swapped for a symlink after planning is an error, and nothing
   ok(await p.isolate(["-m", "ro:a/b", "--emit", "image", "--", "cat", "a/b/f"], { cwd: dir }));
   assert.equal(await p.sh("./image", dir), "told");
   const swaps: [string, RegExp][] = [
-    ["mv a/b a/c; ln -s ../secret a/b", /open .*\/a\/b: ELOOP/],
-    ["rm a/b; mv a/c a/b; mv a a2; ln -s a2 a", /open .*\/a\/b: ELOOP/],
-    ["rm a; mkdir a; touch a/b", /mount .*\/a\/b: (EINVAL|ENOTDIR)/],
-    ["rm a/b", /open .*\/a\/b: ENOENT/],
-    ["rmdir a", /open .*\/a\/b: ENOENT/],
+    ["mv a/b a/c; ln -s ../secret a/b", /Open .*\/a\/b: ELOOP/],
+    ["rm a/b; mv a/c a/b; mv a a2; ln -s a2 a", /Open .*\/a\/b: ELOOP/],
+    ["rm a; mkdir a; touch a/b", /Mount .*\/a\/b: (EINVAL|ENOTDIR)/],
+    ["rm a/b", /Open .*\/a\/b: ENOENT/],
+    ["rmdir a", /Open .*\/a\/b: ENOENT/],
   ];
   for (const [swap, message] of swaps) {
     const said = await p.sh(`${swap}; ./image 2>&1 && echo ran || test $? = 125`, dir);

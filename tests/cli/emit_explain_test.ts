@@ -88,13 +88,13 @@ rootOnly("a saved sandbox refuses another uid", async (p) => {
   ok(await p.isolate(["-m", "/usr/share", "--emit", "image", "echo", "ran"], { cwd: dir }));
   assert.equal(await p.sh("./image", dir), "ran");
   const other = await run(asUserArgv([`${dir}/image`]), { cwd: "/" });
-  refused(other, /this sandbox was saved by uid 0 and runs for nobody else/);
+  refused(other, /This sandbox was saved by uid 0 and runs for nobody else/);
 });
 
 everyone("limits of a control group cannot be saved, others can", async (p) => {
   const dir = p.dir();
   const outcome = await p.isolate(["--memory", "64M", "--emit", "image", "true"], { cwd: dir });
-  refused(outcome, p.name === "root" ? /a saved sandbox cannot hold limits/ : /memory/);
+  refused(outcome, p.name === "root" ? /A saved sandbox cannot hold limits/ : /memory/);
   ok(
     await p.isolate(["--time", "300ms", "--tmp-size", "1M", "--emit", "image", "sleep", "20"], { cwd: dir }),
   );

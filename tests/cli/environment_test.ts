@@ -98,7 +98,7 @@ everyone("--workdir: where it starts; it must be there", async (p) => {
   assert.equal(ok(await p.isolate(["--workdir=/usr/share", "pwd"], { cwd: dir })), "/usr/share");
   refused(
     await p.isolate(["-m", "a", "--workdir", "nowhere", "pwd"], { cwd: dir }),
-    /enter .*nowhere: ENOENT/,
+    /Enter .*nowhere: ENOENT/,
   );
 });
 
@@ -192,7 +192,7 @@ everyone("--seccomp FILE replaces the filter by a Docker profile", async (p) => 
   refused(await p.isolate(["--seccomp", "bad.json", "true"], { cwd }), /bad\.json|profile/);
   refused(
     await p.isolate(["--seccomp", "none.json", "true"], { cwd }),
-    /seccomp profile none\.json cannot be read/,
+    /Seccomp profile none\.json cannot be read/,
   );
   await Deno.writeTextFile(
     `${cwd}/kind.json`,
@@ -216,7 +216,7 @@ userOnly("--nested: a sandbox inside the sandbox, by unshare and by cordon itsel
   // Without --nested the inner one says what is missing.
   refused(
     await p.isolate(["-m", `. ro:${cordon}`, "--", ...again], { cwd }),
-    /create namespaces: (EPERM|ENOSPC)/,
+    /Create namespaces: (EPERM|ENOSPC)/,
     /hint:/,
   );
 }, { needs: [program("unshare")] });

@@ -19,7 +19,7 @@ userOnly("where a filter refuses new namespaces, as Docker's does", async (p) =>
   const container = (args: string[]) => p.isolate(["-m", `ro:${file}`, "--", file, ...args], { cwd: "/" });
   const said = refused(
     await container(probe),
-    /^cordon: create namespaces: EPERM \(Operation not permitted\)$/m,
+    /^cordon: Create namespaces: EPERM \(Operation not permitted\)$/m,
   );
   assert.match(said, /^hint: cordon doctor$/m);
   const doctor = await container(["doctor"]);
@@ -31,7 +31,7 @@ everyone("where user namespaces are used up", async (p) => {
   const limit = 'echo 0 > /proc/sys/user/max_user_namespaces; exec "$@"';
   const around = ["unshare", "-Ur", "sh", "-ec", limit, "sh"];
   const outcome = await within(around, probe, p.name === "user");
-  refused(outcome, /^cordon: create namespaces: ENOSPC/m, /^hint: cordon doctor$/m);
+  refused(outcome, /^cordon: Create namespaces: ENOSPC/m, /^hint: cordon doctor$/m);
   const doctor = await within(around, ["doctor"], p.name === "user");
   assert.notEqual(doctor.code, 0);
   assert.match(doctor.stdout, /max_user_namespaces is 0/);
@@ -43,7 +43,7 @@ rootOnly(
     const [setpriv = "", ...rest] = asUserArgv([]);
     const masked = 'mount --bind -o ro /proc/sys /proc/sys; exec "$@"';
     const around = ["unshare", "-m", "--propagation", "private", "sh", "-ec", masked, "sh", setpriv, ...rest];
-    refused(await within(around, probe, false), /^cordon: make a proc: EPERM/m, /^hint: cordon doctor$/m);
+    refused(await within(around, probe, false), /^cordon: Make a proc: EPERM/m, /^hint: cordon doctor$/m);
     const doctor = await within(around, ["doctor"], false);
     assert.match(
       doctor.stdout,
@@ -57,7 +57,7 @@ rootOnly("in a chroot the kernel allows no user namespace", async (p) => {
   const dir = p.dir();
   const chroot = 'mount --rbind / "$0"; exec chroot "$0" "$@"';
   const around = ["unshare", "-m", "--propagation", "private", "sh", "-ec", chroot, dir];
-  refused(await within(around, probe, false), /^cordon: create namespaces: EPERM/m, /^hint: cordon doctor$/m);
+  refused(await within(around, probe, false), /^cordon: Create namespaces: EPERM/m, /^hint: cordon doctor$/m);
   assert.equal(await p.sh("ls -A", dir), "");
 }, { needs: [program("unshare")] });
 

@@ -204,5 +204,5 @@ everyone("isolate.sh: a file that stands in the way of the working directory", a
   const cwd = p.dir();
   // What is not shared cannot be entered: the original stopped there, and so does this.
   const outcome = await p.isolateSh(["-m", "/usr/share", "true"], { cwd, env: quiet });
-  refused(outcome, new RegExp(`enter ${cwd}: ENOENT`));
+  refused(outcome, new RegExp(`Enter ${cwd}: ENOENT`));
 });

@@ -95,17 +95,17 @@ everyone("kernel launch: an engine that passes over what was asked for", async (
     [
       ["--memory", "1G"],
       dropped({ Memory: 0 }),
-      /^cordon: the engine does not enforce .*\n--memory has no effect/,
+      /^cordon: The engine does not enforce .*\n--memory has no effect/,
     ],
     [
       ["--pids", "9"],
       dropped({ PidsLimit: 74 }, [pids]),
-      /^cordon: the engine does not enforce .*\nYour kernel/,
+      /^cordon: The engine does not enforce .*\nYour kernel/,
     ],
     [
       ["--gpus", "all"],
       dropped({}),
-      /^cordon: the engine does not give its containers GPUs\ndocker has passed/,
+      /^cordon: The engine does not give its containers GPUs\ndocker has passed/,
     ],
     // What was not asked for may be dropped: it goes on to the start, which fails here.
     [["--memory", "1G"], dropped({ Memory: 2 ** 30 }, [pids]), /^cordon: Cannot start container/],

@@ -139,7 +139,7 @@ everyone("kernel setup: --prefix, --sys-prefix, and a place that may not be writ
   assert.equal(denied.code, 1);
   assert.match(
     denied.stderr,
-    /^cordon: kernelspec cannot be saved as \/usr\/share.*\n.* may not write .*\n\nhint: .*--user\n$/,
+    /^cordon: Kernelspec cannot be saved as \/usr\/share.*\n.* may not write .*\n\nhint: .*--user\n$/,
   );
 }, { needs });
 
@@ -187,9 +187,9 @@ everyone("kernel setup: a kernel of another language is wrapped with its logos",
 
   const again = await cordon(at, [...args, "--from-kernel", "safe-tool"], env);
   assert.equal(again.code, 1);
-  assert.match(again.stderr, /^cordon: kernel safe-tool is isolated already\n/);
+  assert.match(again.stderr, /^cordon: Kernel safe-tool is isolated already\n/);
   const missing = await cordon(at, [...args, "--from-kernel", "tol"], env);
-  assert.match(missing.stderr, /^cordon: there is no kernel tol\nDid you mean tool\?\n/);
+  assert.match(missing.stderr, /^cordon: There is no kernel tol\nDid you mean tool\?\n/);
 });
 
 function version(json: Pick<KernelJson, "metadata">): string {
@@ -208,7 +208,7 @@ everyone("kernel setup: a command line of any language, and what it cannot be", 
 
   const missing = await cordon(at, [...args, "--kernel-cmd", "no-such-kernel {connection_file}"]);
   assert.equal(missing.code, 1);
-  assert.match(missing.stderr, /^cordon: program no-such-kernel is not on PATH\nlooked in /);
+  assert.match(missing.stderr, /^cordon: Program no-such-kernel is not on PATH\nlooked in /);
 });
 
 everyone("kernel setup: a writable home is warned of, at setup only", async (person) => {
@@ -292,7 +292,7 @@ everyone("kernel list and remove: cordon's own kernels, and no others", async (p
 
   const refused = await cordon(at, ["kernel", "remove", "k", "other"]);
   assert.equal(refused.code, 1);
-  assert.match(refused.stderr, /^cordon: kernel other is not removed\ncordon did not make it /);
+  assert.match(refused.stderr, /^cordon: Kernel other is not removed\ncordon did not make it /);
   assert.equal(readKernel(`${kernels}/k`).language, "x"); // nothing was removed before all were looked at
   ok(await cordon(at, ["kernel", "remove", "K", "stale"]));
   assert.deepEqual(Array.from(Deno.readDirSync(kernels), ({ name }) => name), ["other"]);
@@ -412,7 +412,7 @@ everyone("kernel setup --image: without an engine there is no kernelspec", async
   const distant = await cordon(at, [...args.slice(0, -1), "tcp://192.0.2.1:2375"]);
   assert.match(
     distant.stderr,
-    /^cordon: a kernel cannot run on the engine at tcp:.*\nit needs one on a Unix /,
+    /^cordon: A kernel cannot run on the engine at tcp:.*\nit needs one on a Unix /,
   );
   assert.throws(() => Deno.statSync(userKernels(at)), Deno.errors.NotFound);
 });

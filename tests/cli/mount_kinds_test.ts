@@ -53,7 +53,7 @@ everyone("copy: what does not fit or cannot be read is an error", async (p) => {
   const full = await p.isolate(["--tmp-size", "4M", "-m", "copy:d", "echo", "ran"], { cwd: dir });
   assert.deepEqual([full.code, full.stdout], [125, ""]);
   assert.match(full.stderr, /No space left/);
-  assert.match(full.stderr, /^cordon: copy .*\/d/m);
+  assert.match(full.stderr, /^cordon: Copy .*\/d/m);
 });
 
 everyone("overlay: changes stay inside, removals too", async (p) => {
@@ -83,7 +83,7 @@ everyone("overlay of a file is refused", async (p) => {
   await p.sh("touch f", dir);
   refused(
     await p.isolate(["-m", "overlay:f", "true"], { cwd: dir }),
-    /overlay source .*f is not a directory/,
+    /Overlay source .*f is not a directory/,
   );
 });
 
@@ -135,7 +135,7 @@ everyone(
 everyone("a root of one's own whose /dev or /proc is a symlink is refused", async (p) => {
   const dir = p.dir(), victim = p.dir();
   await p.sh(`mkdir -p r/proc r/bin; ln -s ${victim} r/dev`, dir);
-  refused(await p.isolate(["-m", "/=r", "true"], { cwd: dir }), /root .*r has no directory \/dev/);
+  refused(await p.isolate(["-m", "/=r", "true"], { cwd: dir }), /Root .*r has no directory \/dev/);
   assert.equal(await p.sh("ls -A", victim), "");
 });
 

@@ -148,7 +148,7 @@ everyone("a mount point that is missing in a writable mount is refused, and not 
   const before = await listing(dir);
   refused(
     await p.isolate(["-m", "a a/missing=data", "true"], { cwd: dir }),
-    /mount point .*a\/missing does not exist inside the mount at .*\/a$/m,
+    /Mount point .*a\/missing does not exist inside the mount at .*\/a$/m,
     /^hint: mkdir -p .*a\/missing$/m,
   );
   assert.equal(await listing(dir), before);

@@ -129,7 +129,7 @@ everyone("an old kernel: a place that a mount came to after planning is not used
   const again = `${[...cordonArgv(emit, { prefix })].map(quote).join(" ")}; ./image
     mount -t tmpfs none d/sub; ./image 2>&1 || echo "status $?"`;
   const out = await p.sh(`HOME=/ ${namespaceOf(p)} sh -euc ${quote(again)}`, dir);
-  assert.match(out, /^ran\ncordon: something has been mounted [^\n]+\nstatus 125$/);
+  assert.match(out, /^ran\ncordon: Something has been mounted [^\n]+\nstatus 125$/);
 });
 
 everyone("an old kernel: a server's port is carried", async (p) => {

@@ -256,7 +256,7 @@ everyone("a port in use is one clear error, and nothing is started", async (p) =
     cwd: dir,
   });
   assert.equal(code, 125);
-  assert.match(stderr, new RegExp(`^cordon: cannot listen on 127.0.0.1 port ${port}: EADDRINUSE`));
+  assert.match(stderr, new RegExp(`^cordon: Cannot listen on 127.0.0.1 port ${port}: EADDRINUSE`));
   assert.deepEqual([...Deno.readDirSync(dir)], []);
 });
 
@@ -315,7 +315,7 @@ for address in ("127.0.0.1", "0.0.0.0"):
 userOnly("a port below 1024 without the right is one clear error", async (p) => {
   const { code, stderr } = await p.cordon(["portwrap", "-p", "81", "-P", "1", "true"]);
   assert.equal(code, 125);
-  assert.match(stderr, /^cordon: cannot listen on 127.0.0.1 port 81: EACCES/);
+  assert.match(stderr, /^cordon: Cannot listen on 127.0.0.1 port 81: EACCES/);
 });
 
 const MISTAKES: [string, string[], RegExp, Record<string, string>?][] = [

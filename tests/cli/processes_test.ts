@@ -146,7 +146,7 @@ everyone(
     }, { cwd: dir });
     assert.equal(
       Deno.readTextFileSync(`${dir}/err`),
-      "cordon: the sandbox's init was killed from outside\n",
+      "cordon: The sandbox's init was killed from outside\n",
     );
   },
 );

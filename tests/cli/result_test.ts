@@ -153,7 +153,7 @@ everyone("cordon: in init, where the mounts are made", async (p) => {
   await p.sh("./image && rmdir a", dir);
   assert.equal(read(`${dir}/r`).reason, "exited");
   const out = await p.sh("./image 2>&1 || echo $?", dir);
-  assert.match(out, /^cordon: open .*\/a: ENOENT \(.*\)\n125$/);
+  assert.match(out, /^cordon: Open .*\/a: ENOENT \(.*\)\n125$/);
   const { reason, exitCode } = read(`${dir}/r`);
   assert.deepEqual([reason, exitCode], ["cordon", null]);
 });
@@ -204,7 +204,7 @@ everyone("a descriptor that cannot take the result is told before the target run
     /^cordon: [^\n]*descriptor 9[^\n]*EBADF[^\n]*\n(.*\n)*125$/,
   );
   const out = await p.sh(`${C} 9</etc/passwd 2>&1 || echo $?`, dir);
-  assert.match(out, /^cordon: descriptor 9 is not open for writing and cannot take the result\n125$/);
+  assert.match(out, /^cordon: Descriptor 9 is not open for writing and cannot take the result\n125$/);
   assert.deepEqual([...Deno.readDirSync(dir)], []);
 });
 
@@ -261,8 +261,8 @@ everyone("a place that cannot be written is told before the target runs", async 
   await p.sh("mkdir r closed; chmod 500 closed", dir);
   const at = (place: string) => p.isolate(["--result", place, "--", "touch", "ran"], { cwd: dir });
   refused(await at("no/such/r"), /no\/such: ENOENT/);
-  refused(await at("r"), /cordon: replace r in .*: EISDIR/);
-  refused(await at("/proc/r"), /cordon: make the result r in \/proc: E/);
+  refused(await at("r"), /cordon: Replace r in .*: EISDIR/);
+  refused(await at("/proc/r"), /cordon: Make the result r in \/proc: E/);
   assert.deepEqual([...Deno.readDirSync(dir)].map(({ name }) => name).sort(), ["closed", "r"]);
 });
 
@@ -270,7 +270,7 @@ userOnly("a directory that is not the caller's is told before the target runs", 
   const dir = p.dir();
   await p.sh("mkdir closed; chmod 500 closed", dir);
   const out = await p.isolate(["--result", "closed/r", "--", "touch", "ran"], { cwd: dir });
-  refused(out, /cordon: make the result r in .*\/closed: EACCES/);
+  refused(out, /cordon: Make the result r in .*\/closed: EACCES/);
   assert.deepEqual([...Deno.readDirSync(dir)].map(({ name }) => name), ["closed"]);
 });
 

@@ -153,11 +153,11 @@ everyone("a set-up that fails says so in one line and never runs the target", as
   const dir = p.dir();
   refused(
     await p.isolate(["--workdir", "/no/such", ...TOUCH], { cwd: dir }),
-    /^cordon: enter \/no\/such: ENOENT \(.*\)\n$/,
+    /^cordon: Enter \/no\/such: ENOENT \(.*\)\n$/,
   );
   refused(
     await p.isolate(["--keep-fd", "77", ...TOUCH], { cwd: dir }),
-    /^cordon: keep descriptor 77: EBADF \(.*\)\n$/,
+    /^cordon: Keep descriptor 77: EBADF \(.*\)\n$/,
   );
   refused(await p.isolate(["-b", "/no/such", ...TOUCH], { cwd: dir }), /\/no\/such/);
   assert.deepEqual([...Deno.readDirSync(dir)], []);
@@ -185,7 +185,7 @@ everyone("too few descriptors or processes: one line, and the target does not ru
   assert.ok(seen.size >= 3, `several steps fail: ${[...seen].join("\n")}`);
   if (p.name === "root") return; // the kernel exempts root
   const out = await p.sh(`bash -c "ulimit -u 1; exec ./image" 2>&1 || echo "status $?"`, dir);
-  assert.match(out, /^cordon: (create namespaces|start [^\n]+): EAGAIN \([^\n]*\)\nstatus 125$/);
+  assert.match(out, /^cordon: (Create namespaces|Start [^\n]+): EAGAIN \([^\n]*\)\nstatus 125$/);
   assert.equal(await p.sh("test -e ran && echo ran || echo not", dir), "not");
 });
 

@@ -70,7 +70,7 @@ everyone("a descriptor of a directory would be a way out and is refused, on stdi
   const dir = p.dir();
   await p.sh("mkdir in out; echo secret >out/file", dir);
   const refusal = (fd: number) =>
-    `cordon: descriptor ${fd} is a directory or a path: it would be a way out of the sandbox\n125`;
+    `cordon: Descriptor ${fd} is a directory or a path: it would be a way out of the sandbox\n125`;
   const cases: [string, number][] = [["</", 0], ["<../out", 0], ["--keep-fd 5 5<../out", 5], ["2>&1 1</", 1]];
   for (const [words, fd] of cases) {
     const [options = "", redirection = ""] = words.startsWith("--")
@@ -109,7 +109,7 @@ os.execv(sys.argv[2], sys.argv[2:])`;
     const text = `${PYTHON} opath.py ${fd} ${executable()} isolate ${options} -- true || echo $?`;
     assert.match(
       await script(p, text, dir),
-      new RegExp(`^cordon: descriptor ${fd} is a directory or a path: .*\n125$`),
+      new RegExp(`^cordon: Descriptor ${fd} is a directory or a path: .*\n125$`),
     );
   }
 }, { needs: [program(PYTHON)] });
@@ -276,7 +276,7 @@ everyone("output that cannot be written is told, and is no success", async (p) =
     /echo: .*No space left on device\n1$/,
   );
   const pumped = await script(p, "C --output 1M -- echo lost >/dev/full || echo $?", dir);
-  assert.equal(pumped, "cordon: write to stdout: ENOSPC (No space left on device)\n125");
+  assert.equal(pumped, "cordon: Write to stdout: ENOSPC (No space left on device)\n125");
 });
 
 rootOnly("a full disk under stdout is told", async (p) => {
@@ -284,7 +284,7 @@ rootOnly("a full disk under stdout is told", async (p) => {
   const text =
     `mount -t tmpfs -o size=64k none full; (yes | head -c 100000 | ${executable()} isolate -- cat) >full/out; echo $?`;
   const out = await p.sh(`mkdir full; exec 2>&1; unshare --mount sh -c '${text}'`, dir);
-  assert.match(out, /^cordon: write to stdout: ENOSPC \(No space left on device\)\n125$/m);
+  assert.match(out, /^cordon: Write to stdout: ENOSPC \(No space left on device\)\n125$/m);
 });
 
 everyone("a time limit holds though nobody reads the output", async (p) => {

@@ -36,7 +36,7 @@ test("in a container of Docker's", { needs: [...dockerNeeds, program("docker")] 
     await t.step(`by default, ${who} is told what is missing`, async () => {
       const outcome = await inside(user, isolate);
       assert.equal(outcome.code, 125);
-      assert.match(outcome.stderr, /^cordon: create namespaces: EPERM[\s\S]*^hint: cordon doctor$/m);
+      assert.match(outcome.stderr, /^cordon: Create namespaces: EPERM[\s\S]*^hint: cordon doctor$/m);
       const doctor = await inside(user, ["doctor"]);
       assert.notEqual(doctor.code, 0);
       assert.match(doctor.stdout, /the seccomp profile of this container refuses it/);
@@ -50,7 +50,7 @@ test("in a container of Docker's", { needs: [...dockerNeeds, program("docker")] 
       const options = [...user, "--security-opt", "seccomp=unconfined"];
       const outcome = await inside(options, isolate);
       assert.equal(outcome.code, 125);
-      assert.match(outcome.stderr, /^cordon: make a proc: EPERM[\s\S]*^hint: cordon doctor$/m);
+      assert.match(outcome.stderr, /^cordon: Make a proc: EPERM[\s\S]*^hint: cordon doctor$/m);
       const doctor = await inside(options, ["doctor"]);
       assert.match(doctor.stdout, /parts of \/proc are covered here/);
       assert.match(doctor.stdout, /docker run --security-opt systempaths=unconfined/);

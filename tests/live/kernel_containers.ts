@@ -148,7 +148,7 @@ print([path for path in ('/usr/x', '/etc/x', '/x', '/run/cordon-launcher/x', '/r
       jupyter.run([executable(), "kernel", "setup", "--user", "--name", "none", ...args]);
     const absent = await setup(...image, "--python", "/usr/bin/python4");
     assert.equal(absent.code, 1);
-    assert.match(absent.stderr, /^cordon: image cordon-test\/kernel:1 has no \/usr\/bin\/python4\n/);
+    assert.match(absent.stderr, /^cordon: Image cordon-test\/kernel:1 has no \/usr\/bin\/python4\n/);
     const empty = await setup("--image", IMAGE, "--host", `unix://${path}`);
     assert.match(
       empty.stderr,
@@ -207,7 +207,7 @@ print([path for path in ('/usr/x', '/etc/x', '/x', '/run/cordon-launcher/x', '/r
       const { stdout } = await jupyter.run([python, `${home}/kernel_refused.py`, "small"]);
       assert.match(
         stdout,
-        /^\[125, "cordon: the engine does not enforce a limit that was asked for\\n--memory /,
+        /^\[125, "cordon: The engine does not enforce a limit that was asked for\\n--memory /,
       );
     }
     await jupyter.setup("busy", [
@@ -240,7 +240,7 @@ except OSError as error:
       [
         "nothing",
         125,
-        /^cordon: image cordon-test\/none:1 is not on this engine\n.*never pulls.*\n\nhint: \w+ pull /,
+        /^cordon: Image cordon-test\/none:1 is not on this engine\n.*never pulls.*\n\nhint: \w+ pull /,
       ],
       ["down", 125, /^cordon: Cannot connect to the engine at .*no\.sock.*\nThere is no such socket/],
       ["without", 127, /^cordon: \/usr\/bin\/python4 is not found inside the sandbox\n/],

@@ -42,9 +42,9 @@ const REFUSALS: [string, (directory: string) => string, RegExp][] = [
   [
     "a file that is not there",
     (d) => `${d}/none.json`,
-    /^cordon: connection file \/.*none\.json cannot be read\n/,
+    /^cordon: Connection file \/.*none\.json cannot be read\n/,
   ],
-  ["a directory", (d) => d, /^cordon: connection file .* cannot be read\n/],
+  ["a directory", (d) => d, /^cordon: Connection file .* cannot be read\n/],
   [
     "what is not JSON",
     (d) => (Deno.writeTextFileSync(`${d}/x.json`, "{"), Deno.chmodSync(`${d}/x.json`, 0o644), `${d}/x.json`),
@@ -89,7 +89,7 @@ everyone("a launch that cannot be says why", async (p, t) => {
     const { port } = taken.addr as Deno.NetAddr;
     const { code, stderr } = await launch(connectionFile(p.dir(), { iopub_port: port }), ["true"]);
     assert.equal(code, 125);
-    assert.match(stderr, new RegExp(`^cordon: cannot listen on 127.0.0.1 port ${port}: EADDRINUSE`));
+    assert.match(stderr, new RegExp(`^cordon: Cannot listen on 127.0.0.1 port ${port}: EADDRINUSE`));
   });
   await t.step("a Python without ipykernel", async () => {
     const { code, stderr } = await launch(connectionFile(p.dir()), [

@@ -40,7 +40,7 @@ export function endArguments({ endpoint, name, directory }: Kept, more: string[]
 export function startKeeper(kept: Kept, host: Host): Keeper {
   const pair = new Int32Array(2);
   if (libc().pipe2(new Uint8Array(pair.buffer), 0) < 0) {
-    throw new CordonError(`cannot make a pipe to the keeper: ${errnoText(lastErrno())}`);
+    throw new CordonError(`Cannot make a pipe to the keeper: ${errnoText(lastErrno())}`);
   }
   const [read, write] = pair as unknown as [number, number];
   const program = keeperProgram({

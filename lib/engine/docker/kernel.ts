@@ -68,7 +68,7 @@ const DEFAULT_PATH = "/opt/conda/bin:/usr/local/bin:/usr/bin:/bin";
 /** The kernel's files and sockets are those of this machine, and so must its engine be. */
 export function refuseDistant(endpoint: Endpoint): void {
   if (endpoint.kind === "unix") return;
-  throw new CordonError(`a kernel cannot run on the engine at ${formatEndpoint(endpoint)}`, {
+  throw new CordonError(`A kernel cannot run on the engine at ${formatEndpoint(endpoint)}`, {
     why: "it needs one on a Unix socket of this machine, whose files and sockets it uses",
   });
 }
@@ -147,7 +147,7 @@ function placeOf(result: { path: string } | { fd: number }): string {
   const directory = posix.dirname(posix.resolve(result.path));
   const flags = O.PATH | openFlags(Deno.build.arch).DIRECTORY;
   const fd = libc().open(cString(directory), flags, 0);
-  if (fd < 0) throw new CordonError(`cannot write the result to ${result.path}: ${errnoText(lastErrno())}`);
+  if (fd < 0) throw new CordonError(`Cannot write the result to ${result.path}: ${errnoText(lastErrno())}`);
   return `/proc/self/fd/${fd}/${posix.basename(result.path)}`;
 }
 
@@ -167,7 +167,7 @@ async function findImage(engine: Engine, name: string) {
     return await inspectImage(engine, name);
   } catch (error) {
     if (!(error instanceof NotFoundError)) throw error;
-    throw new CordonError(`image ${name} is not on this engine`, {
+    throw new CordonError(`Image ${name} is not on this engine`, {
       why: "a kernel never pulls its image when it starts",
       hint: `${engine.name} pull ${name}`,
       cause: error,
@@ -228,7 +228,7 @@ async function refuseDropped(
   const { HostConfig } = await inspectContainer(engine, id);
   // Podman's interface for Docker's clients passes requests for devices over.
   if (gpus !== undefined && !Array.isArray(HostConfig["DeviceRequests"])) {
-    throw new CordonError("the engine does not give its containers GPUs", {
+    throw new CordonError("The engine does not give its containers GPUs", {
       why: `${engine.name} has passed over what --gpus asked for`,
     });
   }
@@ -242,7 +242,7 @@ async function refuseDropped(
     const about = new RegExp(`${name.replace(/s$/, "")}.*(discard|not|unsupported)`, "i");
     const warned = warnings.find((warning) => about.test(warning) && !/swap/i.test(warning));
     if (warned === undefined && held[name]) continue;
-    throw new CordonError("the engine does not enforce a limit that was asked for", {
+    throw new CordonError("The engine does not enforce a limit that was asked for", {
       why: warned ?? `--${name} has no effect there (a rootless engine needs cgroup v2 for it)`,
     });
   }

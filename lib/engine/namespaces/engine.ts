@@ -65,7 +65,7 @@ export const namespaces: Engine = {
         image(spec, directory) {
           const limits = limitsOf(spec, host, recentCgroups);
           if (limits.reexec) {
-            throw new CordonError("a limit needs a control group that this process does not have", {
+            throw new CordonError("A limit needs a control group that this process does not have", {
               why: "it is running already, and cannot start again inside one for a single execution",
             });
           }
@@ -93,7 +93,7 @@ export function explainNamespaces(spec: Spec, host: Host): string {
 export function imageOf(spec: Spec, host: Host): Uint8Array<ArrayBuffer> {
   const limits = limitsOf(spec, host);
   if (limits.cgroup || limits.reexec) {
-    throw new CordonError("a saved sandbox cannot hold limits of a control group", {
+    throw new CordonError("A saved sandbox cannot hold limits of a control group", {
       why:
         "the group is made anew at each start, which takes cordon; --time, --cpu-time, --file-size, --output, " +
         "--tmp-size and --core can be saved",
@@ -187,7 +187,7 @@ function plan(spec: Spec, host: Host, { limits, cgroup }: Prepared): SandboxPlan
 function refuseUnsupported(spec: Spec, host: Host): void {
   const fields = namespaces.unsupported(spec);
   if (fields.length > 0) {
-    throw new CordonError(`the namespaces engine cannot do: ${fields.join("; ")}`, {
+    throw new CordonError(`The namespaces engine cannot do: ${fields.join("; ")}`, {
       why: "cordon never runs a program with less isolation or less than was asked for",
     });
   }
@@ -203,12 +203,12 @@ function refuseUnsupported(spec: Spec, host: Host): void {
 function assemblyPlace(path: string): string {
   const real = hostFs.realpath(path);
   if (typeof real !== "string") {
-    throw new CordonError(`the root cannot be assembled on ${path}: ${errnoText(real)}`, {
+    throw new CordonError(`The root cannot be assembled on ${path}: ${errnoText(real)}`, {
       hint: "choose an existing directory with -b DIR",
     });
   }
   if (hostFs.stat(real) !== "directory" || real === "/") {
-    throw new CordonError(`the root cannot be assembled on ${path}`, {
+    throw new CordonError(`The root cannot be assembled on ${path}`, {
       why: real === "/" ? "it is the root itself" : "it is not a directory",
       hint: "choose an existing directory with -b DIR",
     });
@@ -234,5 +234,5 @@ export function startAgain(
   );
   const a = vector(words), e = vector(variables);
   libc().execve(cString(argv[0]!), a.vec, e.vec);
-  throw new CordonError(`cannot execute ${argv[0]}: ${errnoText(lastErrno())}`);
+  throw new CordonError(`Cannot execute ${argv[0]}: ${errnoText(lastErrno())}`);
 }

@@ -37,7 +37,7 @@ export function withPlaces(steps: readonly Step[], fs: FileSystem): Step[] {
         continue;
       }
       if (++followed > MAX_SYMLINKS) {
-        throw new CordonError(`mount point ${path} runs through more than ${MAX_SYMLINKS} symlinks`);
+        throw new CordonError(`Mount point ${path} runs through more than ${MAX_SYMLINKS} symlinks`);
       }
       pending.unshift(...target.split("/").filter(Boolean));
       if (target.startsWith("/")) at = "/";

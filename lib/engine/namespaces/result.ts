@@ -44,7 +44,7 @@ export function writeResult(to: NonNullable<Spec["result"]>, result: object): vo
   const bytes = new TextEncoder().encode(JSON.stringify(result) + "\n");
   if ("fd" in to) {
     if (Number(libc().write(to.fd, bytes, BigInt(bytes.length))) === bytes.length) return;
-    throw new CordonError(`the result cannot be written to descriptor ${to.fd}: ${errnoText(lastErrno())}`);
+    throw new CordonError(`The result cannot be written to descriptor ${to.fd}: ${errnoText(lastErrno())}`);
   }
   try {
     try {
@@ -54,7 +54,7 @@ export function writeResult(to: NonNullable<Spec["result"]>, result: object): vo
     }
     Deno.writeFileSync(to.path, bytes, { createNew: true, mode: 0o644 });
   } catch (cause) {
-    throw new CordonError(`the result cannot be written to ${to.path}`, {
+    throw new CordonError(`The result cannot be written to ${to.path}`, {
       why: cause instanceof Error ? cause.message : String(cause),
       cause,
     });

@@ -61,12 +61,12 @@ function minimalRoot(spec: Spec, fs: FileSystem): RootTree {
 
 /** A directory of the host as the whole root. Places for /proc and /dev must be in it. */
 function wholeRoot(mount: Mount, fs: FileSystem): RootTree {
-  if (mount.kind !== "bind") throw new CordonError(`the root cannot be a ${mount.kind} mount`);
+  if (mount.kind !== "bind") throw new CordonError(`The root cannot be a ${mount.kind} mount`);
   const source = realSource(mount, fs)!;
   for (const needed of ["/proc", "/dev"]) {
     const path = source === "/" ? needed : source + needed;
     if (fs.lstat(path) !== "directory") {
-      throw new CordonError(`root ${source} has no directory ${needed}`, { hint: `mkdir ${quote(path)}` });
+      throw new CordonError(`Root ${source} has no directory ${needed}`, { hint: `mkdir ${quote(path)}` });
     }
   }
   const tree = new RootTree(fs, { dest: "/", own: false, source, readOnly: mount.readOnly });
@@ -146,7 +146,7 @@ function inOrder(mounts: Mount[], tree: RootTree, fs: FileSystem): Mount[] {
     const typed = mount.atRealPath ? source! : mount.dest;
     const dest = tree.canonical(typed);
     if (dest === "/") {
-      throw new CordonError(`mount point ${mount.dest} leads to /`, {
+      throw new CordonError(`Mount point ${mount.dest} leads to /`, {
         why: "symlinks on its path end there; a root is chosen by its name: -m /=DIR",
       });
     }
@@ -178,7 +178,7 @@ function realSource(mount: Mount, fs: FileSystem, open = new Set<string>()): str
   }
   const name = errnoName(real);
   if (mount.optional && (name === "ENOENT" || name === "ENOTDIR")) return undefined;
-  throw new CordonError(`mount source ${mount.source} cannot be used`, {
+  throw new CordonError(`Mount source ${mount.source} cannot be used`, {
     why: LOOKUP_FAILURES[name] ?? `looking it up failed: ${errnoText(real)}`,
   });
 }
@@ -187,7 +187,7 @@ function realSource(mount: Mount, fs: FileSystem, open = new Set<string>()): str
 function refuseClosed(source: string, fs: FileSystem): void {
   const closed = fs.closedToRoot(source);
   if (closed === undefined) return;
-  throw new CordonError(`mount source ${source} cannot be used`, {
+  throw new CordonError(`Mount source ${source} cannot be used`, {
     why: `inside, root has no power over the files of others, and ${closed} is closed to them`,
     hint: `run it as the owner of ${quote(closed)}`,
   });
@@ -221,7 +221,7 @@ function addMount(tree: RootTree, mount: Mount, { spec, fs }: { spec: Spec; fs: 
     case "overlay": {
       const source = mount.source!;
       if (fs.stat(source) !== "directory") {
-        throw new CordonError(`overlay source ${source} is not a directory`);
+        throw new CordonError(`Overlay source ${source} is not a directory`);
       }
       const { own } = tree.mountPoint(dest, "directory");
       tree.steps.push({ do: "overlay", source, dest, own });
@@ -232,13 +232,13 @@ function addMount(tree: RootTree, mount: Mount, { spec, fs }: { spec: Spec; fs: 
       const source = mount.source!;
       const type = fs.stat(source);
       if (type !== "directory" && type !== "file") {
-        throw new CordonError(`copy source ${source} is neither a file nor a directory`);
+        throw new CordonError(`Copy source ${source} is neither a file nor a directory`);
       }
       if (!fs.readable(source)) {
-        throw new CordonError(`copy source ${source} cannot be read`, { why: "this user may not read it" });
+        throw new CordonError(`Copy source ${source} cannot be read`, { why: "this user may not read it" });
       }
       if (!tree.areaOf(dest).own) {
-        throw new CordonError(`copy ${dest} lies inside the mount at ${tree.areaOf(dest).dest}`, {
+        throw new CordonError(`Copy ${dest} lies inside the mount at ${tree.areaOf(dest).dest}`, {
           why: "a copy goes to the sandbox's own memory, not into a directory of the host",
         });
       }

@@ -192,7 +192,7 @@ function readResult(path: string): Result | undefined {
 /** What there is to say when the monitor wrote nothing. */
 function absent({ signal }: Streams, milliseconds: number): Result {
   if (!signal?.aborted) {
-    throw new CordonError("the sandbox ended without a result", {
+    throw new CordonError("The sandbox ended without a result", {
       why: "its monitor was killed from outside, or failed before it could write one",
     });
   }

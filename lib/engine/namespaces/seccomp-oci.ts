@@ -61,7 +61,7 @@ export function parseProfile(text: string, file: string): unknown {
   try {
     return JSON.parse(text, keepDigits as (key: string, value: unknown) => unknown);
   } catch (cause) {
-    throw new CordonError(`seccomp profile ${file} is not JSON`, { why: reasonOf(cause), cause });
+    throw new CordonError(`Seccomp profile ${file} is not JSON`, { why: reasonOf(cause), cause });
   }
 }
 

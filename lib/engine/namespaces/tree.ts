@@ -96,7 +96,7 @@ export class RootTree {
       if (!this.areaOf(next).own) return posix.join(next, ...pending);
       if (this.#made.get(next) !== "directory" && this.#isSymlink(next)) {
         if (++followed > MAX_SYMLINKS) {
-          throw new CordonError(`mount point ${path} runs through more than ${MAX_SYMLINKS} symlinks`);
+          throw new CordonError(`Mount point ${path} runs through more than ${MAX_SYMLINKS} symlinks`);
         }
         const target = this.#fs.readlink(next)!;
         this.#symlink(next, target);
@@ -165,7 +165,7 @@ export class RootTree {
     const host = this.hostPath(dest)!;
     const found = this.#fs.stat(host);
     if (found === undefined) {
-      throw new CordonError(`mount point ${dest} does not exist inside the mount at ${area.dest}`, {
+      throw new CordonError(`Mount point ${dest} does not exist inside the mount at ${area.dest}`, {
         why: `making it would leave ${host} behind on the host`,
         hint: `${type === "directory" ? "mkdir -p" : "touch"} ${quote(host)}`,
       });
@@ -178,7 +178,7 @@ export class RootTree {
 
 function wrongType(dest: string, found: string, wanted: string): CordonError {
   const name = found === "other" ? "special file" : found;
-  return new CordonError(`mount point ${dest} is a ${name} and what goes there is a ${wanted}`, {
+  return new CordonError(`Mount point ${dest} is a ${name} and what goes there is a ${wanted}`, {
     why: "a directory can only be mounted on a directory, a file only on a file",
   });
 }

@@ -46,7 +46,7 @@ export function copyTree(
 
   p.place(parent);
   p.if([status, "!=", 0], () => {
-    const text = `cordon: copy ${step.source}: cp failed, see above\n`;
+    const text = `cordon: Copy ${step.source}: cp failed, see above\n`;
     p.sys("write", [2, text, new TextEncoder().encode(text).length], { fail: "ignore" });
     p.exit(125);
   });

@@ -191,7 +191,7 @@ export function watchParent(p: Program, parent: number, entry: Slot): void {
   else p.sys("pidfd_open", [parent, 0], { into: fd, fail: p.abort, say });
   p.sys("getppid", [], { into: now });
   p.when([now, "==", parent], here);
-  refuse(p, "the process that started this has ended");
+  refuse(p, "The process that started this has ended");
   p.place(here);
   if (!p.oldKernel) pollWord(p, entry, fd);
 }
@@ -208,7 +208,7 @@ export function ifOrphaned(p: Program, parent: number, orphaned: Label): void {
 function refuseOthers({ p }: Shared, uid: number): void {
   const own = p.slot();
   p.sys("getuid", [], { into: own });
-  p.if([own, "!=", uid], () => refuse(p, `this sandbox was saved by uid ${uid} and runs for nobody else`));
+  p.if([own, "!=", uid], () => refuse(p, `This sandbox was saved by uid ${uid} and runs for nobody else`));
 }
 
 /** Passes a signal on to init, once, with the word whether our group has the terminal. */
@@ -273,7 +273,7 @@ function initFailed(
   p.if(
     [reason, "==", REASON.memory],
     () => p.set(status, SIG.KILL),
-    () => tell(p, "the sandbox's init was killed from outside", s.complain),
+    () => tell(p, "The sandbox's init was killed from outside", s.complain),
   );
   p.place(told);
 }

@@ -7,7 +7,7 @@
  * come since then would not be among them; therefore all are counted before anything is run.
  */
 import { AT, E, MNT_DETACH, MS, O, openFlags, STATFS } from "../../../ffi/constants.ts";
-import { CordonError } from "../../errors.ts";
+import { CordonError, sentence } from "../../errors.ts";
 import { type HostMount, MountTable } from "../../host/mounts.ts";
 import { encodeOs } from "../../host/bytes.ts";
 import { descriptorPath, type NumberPath, refuse } from "../kit.ts";
@@ -83,7 +83,7 @@ export class OldMountCalls implements MountCalls {
       p.add(tries, tries, 1); // a list that changes while it is read has gaps
       p.when([tries, "==", COUNTS], leave);
     });
-    refuse(p, "something has been mounted while this was set up, and may have missed its flags; try again");
+    refuse(p, "Something has been mounted while this was set up, and may have missed its flags; try again");
     p.place(same);
   }
 
@@ -159,7 +159,7 @@ export class OldMountCalls implements MountCalls {
     // A symlink itself can be opened this way.
     const plain = p.label();
     p.sys("readlinkat", [into, "", p.buffer(8), 8], { fail: plain });
-    refuse(p, `${say}: a symlink has taken its place`);
+    refuse(p, `${sentence(say)}: a symlink has taken its place`);
     failed?.forEach((label, i) => {
       p.place(label);
       p.sys("close", [two[i]!], { fail: "ignore" });

@@ -53,7 +53,7 @@ function holdDescriptor(p: Program, { fd, place, kept }: { fd: number; place: Sl
   p.sys("fcntl", [fd, F.GETFL], { into: mode, say });
   p.and(mode, mode, O.WRONLY | O.RDWR);
   p.when([mode, "!=", O.RDONLY], fine);
-  refuse(p, `descriptor ${fd} is not open for writing and cannot take the result`);
+  refuse(p, `Descriptor ${fd} is not open for writing and cannot take the result`);
   p.place(fine);
   p.sys("fcntl", [fd, F.DUPFD_CLOEXEC, 3], { into: place, say });
   if (fd > 2 && !kept) p.sys("close", [fd]);

@@ -47,7 +47,7 @@ function refuseDirectory(p: Program, fd: number): void {
   p.and(flags, flags, O.PATH);
   p.when([flags, "==", 0], fine);
   p.place(out);
-  refuse(p, `descriptor ${fd} is a directory or a path: it would be a way out of the sandbox`);
+  refuse(p, `Descriptor ${fd} is a directory or a path: it would be a way out of the sandbox`);
   p.place(fine);
 }
 

@@ -58,7 +58,7 @@ Deno.test("a circle of symlinks ends, an overlay is refused", () => {
   const entries = ["/data/a -> b", "/data/b -> a", "/x/"];
   assert.throws(
     () => placeOfLast([bind("/data", "/d", true), bind("/x", "/d/a")], entries),
-    /mount point \/d\/a runs through more than 40 symlinks/,
+    /Mount point \/d\/a runs through more than 40 symlinks/,
   );
   assert.throws(
     () => placeOfLast([{ do: "overlay", source: "/x", dest: "/o", own: true }], entries),

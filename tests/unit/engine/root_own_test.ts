@@ -90,10 +90,10 @@ Deno.test("the host's own root can be shown", () => {
 
 Deno.test("a root without places for /proc and /dev is refused with the command that mends it", () => {
   const error = refusal("/=/data/a");
-  assert.equal(error.message, "root /data/a has no directory /proc");
+  assert.equal(error.message, "Root /data/a has no directory /proc");
   assert.equal(error.hint, "mkdir /data/a/proc");
-  assert.equal(refusal("copy:/=/data/a").message, "the root cannot be a copy mount");
-  assert.equal(refusal("tmp:/").message, "the root cannot be a tmp mount");
+  assert.equal(refusal("copy:/=/data/a").message, "The root cannot be a copy mount");
+  assert.equal(refusal("tmp:/").message, "The root cannot be a tmp mount");
 });
 
 Deno.test("the host's /proc asked for is the private one", () => {

@@ -150,7 +150,7 @@ Deno.test("of two mounts on one place the later shows", () => {
 Deno.test("a mount point that is missing inside a bind is refused: making it would litter the host", () => {
   for (const outer of ["/home/ann/w", "ro:/home/ann/w"]) {
     const error = refusal(`${outer} /home/ann/w/new=/data/a`);
-    assert.equal(error.message, "mount point /home/ann/w/new does not exist inside the mount at /home/ann/w");
+    assert.equal(error.message, "Mount point /home/ann/w/new does not exist inside the mount at /home/ann/w");
     assert.equal(error.why, "making it would leave /home/ann/w/new behind on the host");
     assert.equal(error.hint, "mkdir -p /home/ann/w/new");
   }
@@ -169,19 +169,19 @@ Deno.test("a mount point that is missing inside a bind is refused: making it wou
 
 Deno.test("a file where a directory must be, and the reverse", () => {
   const onFile = refusal("/home/ann/w /home/ann/w/file=/data/a");
-  assert.equal(onFile.message, "mount point /home/ann/w/file is a file and what goes there is a directory");
+  assert.equal(onFile.message, "Mount point /home/ann/w/file is a file and what goes there is a directory");
   const onDirectory = refusal("/home/ann/w /home/ann/w/sub=/data/file");
   assert.equal(
     onDirectory.message,
-    "mount point /home/ann/w/sub is a directory and what goes there is a file",
+    "Mount point /home/ann/w/sub is a directory and what goes there is a file",
   );
-  assert.match(refusal("/tmp=/data/file").message, /^mount point \/tmp is a directory/);
-  assert.match(refusal("tmp:/etc/passwd").message, /^mount point \/etc\/passwd is a file/);
+  assert.match(refusal("/tmp=/data/file").message, /^Mount point \/tmp is a directory/);
+  assert.match(refusal("tmp:/etc/passwd").message, /^Mount point \/etc\/passwd is a file/);
 });
 
 Deno.test("a source that is missing or cannot be reached", () => {
   const missing = refusal("/no/such");
-  assert.equal(missing.message, "mount source /no/such cannot be used");
+  assert.equal(missing.message, "Mount source /no/such cannot be used");
   assert.equal(missing.why, "there is no such file or directory");
   assert.equal(refusal("/home/ben/secret").why, "a directory on its path may not be searched by this user");
   assert.equal(refusal("/loop/x").why, "its symlinks lead in a circle, or are too many");
@@ -198,7 +198,7 @@ Deno.test("a mount point that runs in circles is refused", () => {
 });
 
 Deno.test("overlays lie over directories, copies go to our own memory", () => {
-  assert.equal(refusal("overlay:/mnt=/data/file").message, "overlay source /data/file is not a directory");
+  assert.equal(refusal("overlay:/mnt=/data/file").message, "Overlay source /data/file is not a directory");
   assert.equal(inside("overlay:/mnt=/data/a").look("/mnt/in").how, "overlay");
   const copy = inside("copy:/mnt=/data/a ro,copy:/f=/data/file");
   assert.deepEqual([copy.look("/mnt/in").how, copy.look("/f").type, copy.look("/f").readOnly], [
@@ -207,5 +207,5 @@ Deno.test("overlays lie over directories, copies go to our own memory", () => {
     true,
   ]);
   const error = refusal("/home/ann/w copy:/home/ann/w/sub=/data/a");
-  assert.equal(error.message, "copy /home/ann/w/sub lies inside the mount at /home/ann/w");
+  assert.equal(error.message, "Copy /home/ann/w/sub lies inside the mount at /home/ann/w");
 });

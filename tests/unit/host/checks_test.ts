@@ -87,20 +87,20 @@ Deno.test("every step of a sandbox is tried by some check", () => {
 });
 
 Deno.test("a machine that takes every step and makes no sandbox is not sound", () => {
-  const sandbox = () => "cordon: open /usr: ENOSYS (Function not implemented)\n\nhint: cordon doctor\n";
+  const sandbox = () => "cordon: Open /usr: ENOSYS (Function not implemented)\n\nhint: cordon doctor\n";
   const kernel = { release: "3.10.0-1160.el7", major: 3, minor: 10 };
   const old = checkWith({ sandbox }, { kernel });
   assert.equal(isSound(old), false);
   assert.deepEqual(byId(old, "sandbox").advice, {
-    what: "open /usr: ENOSYS (Function not implemented)",
+    what: "Open /usr: ENOSYS (Function not implemented)",
     why: "Linux 3.10.0-1160.el7 is older than 4.18, which cordon needs",
   });
   assert.match(
     byId(checkWith({ sandbox }, { filtered: true }), "sandbox").advice?.why ?? "",
     /seccomp filter/,
   );
-  const full = () => "cordon: make a tmpfs: ENOMEM (Cannot allocate memory)\n";
-  assert.match(byId(checkWith({ sandbox: full }), "sandbox").advice?.what ?? "", /^make a tmpfs: ENOMEM/);
+  const full = () => "cordon: Make a tmpfs: ENOMEM (Cannot allocate memory)\n";
+  assert.match(byId(checkWith({ sandbox: full }), "sandbox").advice?.what ?? "", /^Make a tmpfs: ENOMEM/);
 });
 
 test("this machine makes a whole sandbox", { needs: [userns] }, () => {

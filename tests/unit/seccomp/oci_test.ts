@@ -156,7 +156,7 @@ Deno.test("OCI profile: numbers above 2^53 keep their digits", () => {
   assert.throws(() => asker(JSON.parse(text)), /syscalls\[0\]\.args\[0\]\.value is \d+, above 2\^53/);
   assert.throws(() => parseProfile("{", "p.json"), {
     name: "CordonError",
-    message: "seccomp profile p.json is not JSON",
+    message: "Seccomp profile p.json is not JSON",
   });
 });
 

@@ -117,7 +117,7 @@ Deno.test("a source that became a symlink since planning is an error that names 
   assert.deepEqual(init.end, { exit: 125 });
   assert.equal(
     init.written(2).split("\n")[0],
-    "cordon: open /home/ann/w: ELOOP (Too many levels of symbolic links)",
+    "cordon: Open /home/ann/w: ELOOP (Too many levels of symbolic links)",
   );
   assert.deepEqual(init.children, []);
 });
@@ -133,7 +133,7 @@ Deno.test("an optional source that has gone is left out; any other failure of it
   assert.equal(matching(init, /^move_mount\(.*"there"/).length, 1);
   const refused = assemble(steps, failing(EACCES)).init;
   assert.deepEqual(refused.end, { exit: 125 });
-  assert.match(refused.written(2), /^cordon: open \/gone: EACCES/);
+  assert.match(refused.written(2), /^cordon: Open \/gone: EACCES/);
 });
 
 Deno.test("steps are carried out in their order", () => {
@@ -230,5 +230,5 @@ Deno.test("what a machine's /proc lacks is no failure, what cannot be covered is
   const refused =
     assemble(steps, { open_tree: (call) => /"sys"/.test(call.line) ? EACCES : call.process.nextFd++ }).init;
   assert.deepEqual(refused.end, { exit: 125 });
-  assert.match(refused.written(2), /^cordon: take \/proc\/sys: EACCES/);
+  assert.match(refused.written(2), /^cordon: Take \/proc\/sys: EACCES/);
 });

@@ -166,5 +166,5 @@ test("simulator and interpreter agree on argv, environment, forks and the failur
   assert.equal(simulated.written(1), real.stdout);
   assert.equal(real.stdout, "fourA=b c");
   assert.equal(born!.written(2), real.stderr);
-  assert.equal(real.stderr, "cordon: look: ENOENT (No such file or directory)\n");
+  assert.equal(real.stderr, "cordon: Look: ENOENT (No such file or directory)\n");
 });

@@ -19,21 +19,21 @@ for (const arch of ARCHITECTURES) {
 
   const missing = `${place()}/not/there`;
   const FAILURES: [say: string | undefined, call: Syscall, args: (string | number)[], text: string][] = [
-    ["enter the void", "chdir", [missing], "enter the void: ENOENT (No such file or directory)"],
+    ["enter the void", "chdir", [missing], "Enter the void: ENOENT (No such file or directory)"],
     [undefined, "chdir", [missing], "chdir: ENOENT (No such file or directory)"],
     [
       `open ${missing}`,
       "openat",
       [AT.FDCWD, missing, 0, 0],
-      `open ${missing}: ENOENT (No such file or directory)`,
+      `Open ${missing}: ENOENT (No such file or directory)`,
     ],
-    ["close nothing", "close", [-1], "close nothing: EBADF (Bad file descriptor)"],
-    ["enter a device", "chdir", ["/dev/null"], "enter a device: ENOTDIR (Not a directory)"],
-    ["make /", "mkdirat", [AT.FDCWD, "/", 0o755], "make /: EEXIST (File exists)"],
-    ["execute a directory", "execve", ["/", 0, 0], "execute a directory: EACCES (Permission denied)"],
-    ["öffne ‘…’", "close", [-1], "öffne ‘…’: EBADF (Bad file descriptor)"],
-    ["open a\udcff\udc80b", "close", [-1], "open a\udcff\udc80b: EBADF (Bad file descriptor)"],
-    ["look in a pipe", "lseek", [0, 0, 0], "look in a pipe: ESPIPE (Illegal seek)"],
+    ["close nothing", "close", [-1], "Close nothing: EBADF (Bad file descriptor)"],
+    ["enter a device", "chdir", ["/dev/null"], "Enter a device: ENOTDIR (Not a directory)"],
+    ["make /", "mkdirat", [AT.FDCWD, "/", 0o755], "Make /: EEXIST (File exists)"],
+    ["execute a directory", "execve", ["/", 0, 0], "Execute a directory: EACCES (Permission denied)"],
+    ["öffne ‘…’", "close", [-1], "Öffne ‘…’: EBADF (Bad file descriptor)"],
+    ["open a\udcff\udc80b", "close", [-1], "Open a\udcff\udc80b: EBADF (Bad file descriptor)"],
+    ["look in a pipe", "lseek", [0, 0, 0], "Look in a pipe: ESPIPE (Illegal seek)"],
   ];
   for (const [say, call, args, text] of FAILURES) {
     test(`${arch}: ${text.replaceAll(/[\udc80-\udcff]/g, "?")}, status 125`, { needs }, async () => {
@@ -75,7 +75,7 @@ for (const arch of ARCHITECTURES) {
     assert.deepEqual(brief(outcome), {
       code: 125,
       stdout: "ignored first second ",
-      stderr: "cordon: last: ENOENT (No such file or directory)\n",
+      stderr: "cordon: Last: ENOENT (No such file or directory)\n",
     });
   });
 
@@ -89,7 +89,7 @@ for (const arch of ARCHITECTURES) {
     assert.deepEqual(brief(outcome), {
       code: 125,
       stdout: "",
-      stderr: "cordon: second: ENOENT (No such file or directory)\n",
+      stderr: "cordon: Second: ENOENT (No such file or directory)\n",
     });
   });
 
@@ -111,7 +111,7 @@ for (const arch of ARCHITECTURES) {
     });
     assert.equal(
       outcome.stderr,
-      "cordon: enter ä\ncordon: enter nothing\ncordon: enter nothing: ENOENT (No such file or directory)\n",
+      "cordon: enter ä\ncordon: enter nothing\ncordon: Enter nothing: ENOENT (No such file or directory)\n",
     );
   });
 }

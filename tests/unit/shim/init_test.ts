@@ -122,7 +122,7 @@ Deno.test("a capability that cannot be dropped stops everything", () => {
   assert.deepEqual(init.end, { exit: 125 });
   assert.equal(
     init.written(2).split("\n")[0],
-    "cordon: drop a bounding capability: EPERM (Operation not permitted)",
+    "cordon: Drop a bounding capability: EPERM (Operation not permitted)",
   );
   assert.deepEqual(init.children, []);
 });
@@ -250,7 +250,7 @@ Deno.test("a copy that fails ends the set-up", () => {
     kernel: { wait4: (call) => (call.put32(1, 1 << 8), call.number(0)) },
   });
   assert.deepEqual(init.end, { exit: 125 });
-  assert.match(init.written(2), /^cordon: copy \/src: cp failed, see above\n$/);
+  assert.match(init.written(2), /^cordon: Copy \/src: cp failed, see above\n$/);
   const copied = init.children[0]!.run();
   assert.ok(copied.end && "execute" in copied.end && copied.end.execute === "/bin/cp");
   assert.ok(matching(init, new RegExp(`^openat2\\(${AT.FDCWD}, "/src"`)).length === 1);

@@ -55,7 +55,7 @@ Deno.test("init killed from outside is told, except into a pipe or a socket whos
     const monitor = runMonitor({}, [initGone], { ...types({ 2: type }), wait4: gone(9) });
     assert.deepEqual(monitor.end, { exit: 125 });
     const said = [...monitor.output.keys()].map((fd) => monitor.written(fd)).join("");
-    assert.equal(said, "cordon: the sandbox's init was killed from outside\n");
+    assert.equal(said, "cordon: The sandbox's init was killed from outside\n");
   }
   for (const type of [S.IFIFO, S.IFSOCK]) {
     const monitor = runMonitor({}, [initGone], { ...types({ 2: type }), wait4: gone(9) });

@@ -60,7 +60,7 @@ Deno.test("a saved sandbox runs for its uid and refuses any other before it star
   assert.deepEqual(own.end, { exit: 0 });
   const other = runMonitor({ onlyUid: 1234 }, [], { getuid: () => 0 });
   assert.deepEqual(other.end, { exit: 125 });
-  assert.match(other.written(2), /^cordon: this sandbox was saved by uid 1234 and runs for nobody else\n$/);
+  assert.match(other.written(2), /^cordon: This sandbox was saved by uid 1234 and runs for nobody else\n$/);
   assert.deepEqual(matching(other, /^(clone|openat|pipe2)\(/), []);
 });
 
@@ -110,7 +110,7 @@ Deno.test("a directory or an O_PATH descriptor would be a way out: refused befor
     for (const kernel of refusals) {
       const monitor = runMonitor({ keepFds: [5] }, [], kernel);
       assert.deepEqual(monitor.end, { exit: 125 });
-      assert.match(monitor.written(2), new RegExp(`^cordon: descriptor ${fd} is a directory or a path: `));
+      assert.match(monitor.written(2), new RegExp(`^cordon: Descriptor ${fd} is a directory or a path: `));
       assert.deepEqual(monitor.children, []);
     }
   }
@@ -119,7 +119,7 @@ Deno.test("a directory or an O_PATH descriptor would be a way out: refused befor
 Deno.test("a descriptor to be kept that is not open is an error that names it", () => {
   const monitor = runMonitor({ keepFds: [5] }, [], { fcntl: (call) => call.number(0) === 5 ? EBADF : 0 });
   assert.deepEqual(monitor.end, { exit: 125 });
-  assert.equal(monitor.written(2).split("\n")[0], "cordon: keep descriptor 5: EBADF (Bad file descriptor)");
+  assert.equal(monitor.written(2).split("\n")[0], "cordon: Keep descriptor 5: EBADF (Bad file descriptor)");
 });
 
 Deno.test("once init runs the monitor holds nothing whose end somebody waits for", () => {
@@ -136,7 +136,7 @@ Deno.test("when namespaces cannot be created it says so and ends with 125", () =
   assert.deepEqual(monitor.end, { exit: 125 });
   assert.equal(
     monitor.written(2),
-    "cordon: create namespaces: EPERM (Operation not permitted)\n\nhint: cordon doctor\n",
+    "cordon: Create namespaces: EPERM (Operation not permitted)\n\nhint: cordon doctor\n",
   );
 });
 

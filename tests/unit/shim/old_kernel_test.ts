@@ -195,7 +195,7 @@ Deno.test("a writable bind keeps what is read-only in it", () => {
 Deno.test("a mount that came after planning is noticed before anything runs; a list read in a bad moment is read again", () => {
   const init = assemble({ mounted: MOUNTED + 1 });
   assert.deepEqual(init.end, { exit: 125 });
-  assert.match(init.written(2), /^cordon: something has been mounted while this was set up/);
+  assert.match(init.written(2), /^cordon: Something has been mounted while this was set up/);
   assert.deepEqual(init.children, []);
   assert.ok(matching(init, /^openat\(.*mountinfo/).length > 1);
   assert.deepEqual(assemble({ mounted: MOUNTED - 1 }).end, { exit: 125 });
@@ -214,7 +214,7 @@ Deno.test("a mount that has gone, or lies where nobody inside may go, is none to
   assert.deepEqual(assemble({ kernel: setting(E.INVAL), mounted: MOUNTED - 1 }).end, { exit: 0 });
   const refused = assemble({ kernel: setting(E.PERM) });
   assert.deepEqual(refused.end, { exit: 125 });
-  assert.match(refused.written(2), /^cordon: set the mount flags of \/data\/in ner: EPERM/);
+  assert.match(refused.written(2), /^cordon: Set the mount flags of \/data\/in ner: EPERM/);
   assert.deepEqual(refused.children, []);
 });
 
@@ -241,7 +241,7 @@ Deno.test("sources are opened part by part, and a symlink in the place of one is
   );
   const swapped = assemble({ kernel: { readlinkat: (call) => call.text(1) === "" ? 4 : E.NOENT } });
   assert.deepEqual(swapped.end, { exit: 125 });
-  assert.match(swapped.written(2), /^cordon: open \/data: a symlink has taken its place/);
+  assert.match(swapped.written(2), /^cordon: Open \/data: a symlink has taken its place/);
 });
 
 Deno.test("nothing is mounted by a name of the host's, and propagation ends before all", () => {

@@ -104,7 +104,7 @@ for (const arch of ARCHITECTURES) {
     assert.deepEqual(brief(outcome), {
       code: 125,
       stdout: "",
-      stderr: "cordon: wait for nobody: ECHILD (No child processes)\n",
+      stderr: "cordon: Wait for nobody: ECHILD (No child processes)\n",
     });
   });
 

@@ -161,7 +161,7 @@ Deno.test("a reader that went away ends its stream alone", () => {
 Deno.test("output that cannot be written for another reason is told", () => {
   const pump = output([[0, "text"]], {}, { write: (call) => call.number(0) === 1 ? ENOSPC : 4 });
   assert.deepEqual(pump.end, { exit: 125 });
-  assert.equal(pump.written(2).split("\n")[0], "cordon: write to stdout: ENOSPC (No space left on device)");
+  assert.equal(pump.written(2).split("\n")[0], "cordon: Write to stdout: ENOSPC (No space left on device)");
 });
 
 Deno.test("a pump whose monitor has died already does nothing", () => {

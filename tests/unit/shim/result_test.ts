@@ -150,7 +150,7 @@ Deno.test("a result that could not be written is known before the target runs", 
     const monitor = runMonitor(file, [], kernel);
     assert.deepEqual(monitor.end, { exit: 125 }, name);
     assert.deepEqual(monitor.children, []);
-    assert.match(monitor.written(2), /^cordon: (open \/out|make the result r.json in \/out): E/);
+    assert.match(monitor.written(2), /^cordon: (Open \/out|Make the result r.json in \/out): E/);
   }
 });
 

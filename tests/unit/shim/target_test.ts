@@ -136,7 +136,7 @@ Deno.test("it stands in its directory, else in HOME, else in the root; where it 
   assert.ok(nowhere.end && "execute" in nowhere.end);
   const required = target({ workdir: { path: "/w", required: true, home: "/h" } }, { chdir: () => ENOENT });
   assert.deepEqual(required.end, { exit: 125 });
-  assert.equal(required.written(2).split("\n")[0], "cordon: enter /w: ENOENT (No such file or directory)");
+  assert.equal(required.written(2).split("\n")[0], "cordon: Enter /w: ENOENT (No such file or directory)");
 });
 
 Deno.test("a failure of its set-up is told to the monitor: 125 could be the program's own", () => {
@@ -182,7 +182,7 @@ Deno.test("resource limits are set as planned, and one that is refused is no lim
   assert.deepEqual(set, [[2n, 1n << 40n, 1n << 41n], [0n, 5n, 2n ** 64n - 1n]]);
   const refused = target({ rlimits }, { prlimit64: () => EINVAL });
   assert.deepEqual(refused.end, { exit: 125 });
-  assert.match(refused.written(2), /^cordon: set RLIMIT_DATA: EINVAL/);
+  assert.match(refused.written(2), /^cordon: Set RLIMIT_DATA: EINVAL/);
 });
 
 Deno.test("it keeps 0 to 2 and what was asked for, and nothing else is made to pass exec", () => {

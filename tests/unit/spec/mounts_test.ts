@@ -86,13 +86,13 @@ for (const [word, expected] of WORDS) {
 
 const REFUSED: [word: string, message: RegExp][] = [
   ["", /has no destination$/],
-  ["ro:", /^mount "ro:" has no destination$/],
+  ["ro:", /^Mount "ro:" has no destination$/],
   ["=/s", /has no destination$/],
   ["ro:=/s", /has no destination$/],
-  ["/d=", /^mount "\/d=" has an empty source$/],
+  ["/d=", /^Mount "\/d=" has an empty source$/],
   [":/a", /has an unknown flag ""$/],
   ["ro,:/a", /has an unknown flag ""$/],
-  ["r0:/a", /^mount "r0:\/a" has an unknown flag "r0"$/],
+  ["r0:/a", /^Mount "r0:\/a" has an unknown flag "r0"$/],
   ["RO:/a", /has an unknown flag "RO"$/],
   ["/a:b", /has an unknown flag "\/a"$/],
   ["/s:/d", /has an unknown flag "\/s"$/],
@@ -152,7 +152,7 @@ Deno.test("an empty list is an error, and so is a list with one bad word", () =>
   for (const list of ["", " ", "\n\t"]) {
     assert.throws(() => parseMountList(list, context), (e: UsageError) => /is empty$/.test(e.message));
   }
-  assert.throws(() => parseMountList("/a zz:/b", context), /mount "zz:\/b" has an unknown flag "zz"/);
+  assert.throws(() => parseMountList("/a zz:/b", context), /Mount "zz:\/b" has an unknown flag "zz"/);
 });
 
 Deno.test("2,000 mounts are parsed", () => {
@@ -189,7 +189,7 @@ Deno.test("names of the JSON form hold anything but NUL", () => {
 
 const JSON_REFUSED: [text: string, message: RegExp][] = [
   ["", /is not JSON$/],
-  ["{", /^mount \{ is not JSON$/],
+  ["{", /^Mount \{ is not JSON$/],
   ["/a", /is not JSON$/],
   ["null", /is not a JSON object$/],
   ["[]", /is not a JSON object$/],
