@@ -34,7 +34,7 @@ everyone("mounts that say nothing, or two things", async (p) => {
     ["tmp,copy:d", /both tmp and copy/],
     ["tmp:/x=d", /an empty tmpfs and has a source/],
     ["copy:/x=none", /hides and is copy at once/],
-    ["/=none", /the root cannot be/],
+    ["/=none", /The root cannot be/],
     ["/=d", /Root .*\/d has no directory \/proc\n\nhint: mkdir /],
   ];
   for (const [list, message] of bad) refused(await p.isolate(["-m", list, "true"], { cwd }), message);

@@ -393,7 +393,7 @@ everyone(
     assert.equal(warned.code, 0, warned.stderr);
     assert.match(
       warned.stderr,
-      /^cordon: warning: image team\/nb:1 is not on this engine: no kernel will start/,
+      /^cordon: warning: Image team\/nb:1 is not on this engine: no kernel will start/,
     );
     assert.equal(readKernel(`${userKernels(at)}/c`).argv[6], "team/nb:1");
     assert.ok(!pulled);

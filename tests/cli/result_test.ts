@@ -131,7 +131,7 @@ everyone("cordon: set-up that fails, at every stage", async (p) => {
     [["--seccomp", "/no/such", ...SH("true")], /\/no\/such/],
     [["-m", "ro:/usr copy:/usr/bin/true/x", ...SH("true")], /\/usr\/bin\/true\/x/],
     [["--keep-fd", "88", ...SH("true")], /descriptor 88/], // the monitor
-    [["--workdir", "/no/such", ...SH("true")], /enter \/no\/such/], // the target
+    [["--workdir", "/no/such", ...SH("true")], /Enter \/no\/such/], // the target
   ];
   for (const [args, message] of cases) {
     const { code, stderr, result } = await resultOf(p, args);

@@ -213,5 +213,5 @@ everyone("--verbose through a file says no more than on a pipe", async (p) => {
     dir,
   );
   assert.equal(Deno.readTextFileSync(`${dir}/out`), "1\n2\n3\n4\n5\n6\n");
-  assert.doesNotMatch(Deno.readTextFileSync(`${dir}/err`), /write to stdout/);
+  assert.doesNotMatch(Deno.readTextFileSync(`${dir}/err`), /Write to stdout/);
 });
