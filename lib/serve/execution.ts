@@ -5,7 +5,7 @@ import type { Work } from "./files/work.ts";
 import { newId } from "./ids.ts";
 import { Interaction, type Interactive } from "./interaction.ts";
 import { Output } from "./output.ts";
-import type { Recorded, State } from "./store.ts";
+import type { Recorded, State } from "./recorded.ts";
 
 /** What an engine is asked to do. */
 export type Job = (NamespacesVerdict | DockerVerdict) & {

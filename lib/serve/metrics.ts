@@ -1,7 +1,7 @@
 /** What Prometheus is told, without the names of tenants: any of them may ask. https://prometheus.io/docs/instrumenting/exposition_formats/ */
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { Execution } from "./execution.ts";
-import type { Recorded } from "./store.ts";
+import type { Recorded } from "./recorded.ts";
 
 const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300];
 

@@ -4,7 +4,7 @@ import type { Outgoing, Release } from "./outgoing.ts";
 import { type Event, EVENT_BYTES, type StreamName, unfinished } from "./output.ts";
 import { Problem } from "./problem.ts";
 import type { Service } from "./service.ts";
-import type { KeptPiece, Recorded } from "./store.ts";
+import type { KeptPiece, Recorded } from "./recorded.ts";
 
 export interface Known {
   row: Recorded;

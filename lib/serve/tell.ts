@@ -2,7 +2,7 @@
 import { statusOf } from "./execution.ts";
 import type { ExecutionLimits } from "./policy/verdict.ts";
 import type { ExecutionBody } from "./schemas-v1.ts";
-import type { Recorded } from "./store.ts";
+import type { Recorded } from "./recorded.ts";
 
 export function told(row: Recorded): ExecutionBody {
   const { dropped, ...limits } = JSON.parse(row.limits) as ExecutionLimits & { dropped: string[] };

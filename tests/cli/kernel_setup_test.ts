@@ -50,6 +50,7 @@ const userKernels = ({ home }: Desk) => `${home}/.local/share/jupyter/kernels`;
 everyone("kernel setup: a virtual environment becomes a kernel that launch takes", async (person) => {
   const at = desk(person);
   const root = await fakePython(at, "my env");
+  await person.sh("mkdir work", at.home);
   const args = ["kernel", "setup", "--name", "Graded", "--user", "--time", "10m", "--env", "A=b"];
   const done = await cordon(at, [...args, "--mount", "work:/data:ro", "--python", "my env/bin/python3"]);
   assert.equal(done.code, 0, done.stderr);
@@ -84,7 +85,7 @@ everyone("kernel setup: a virtual environment becomes a kernel that launch takes
   const connection = `${at.home}/c.json`;
   const ports = ["shell", "iopub", "stdin", "control", "hb"].map((name, i) => [`${name}_port`, 40001 + i]);
   await person.sh(
-    `mkdir work; cat > c.json <<'EOT'\n${JSON.stringify(Object.fromEntries(ports))}\nEOT`,
+    `cat > c.json <<'EOT'\n${JSON.stringify(Object.fromEntries(ports))}\nEOT`,
     at.home,
   );
   const argv = json.argv.map((word) => word.replace("{connection_file}", connection));

@@ -9,6 +9,7 @@ import { EngineError } from "../../docker/errors.ts";
 import { createExec, inspectExec, resizeExec, startExec } from "../../docker/exec.ts";
 import { type Input, pumpInput } from "../../docker/pump.ts";
 import type { Controls, Result, Streams, TerminalSize } from "../engine.ts";
+import { type BoxEntry, entriesOf, listWords, putWords } from "./box-files.ts";
 import { signalWords, TELL_NUMBER, withoutNumber } from "./box-leader.ts";
 import type { DockerClient } from "./client.ts";
 import { abortedResult } from "./follow.ts";
@@ -23,25 +24,11 @@ export interface BoxCommand {
   wallSeconds: number;
 }
 
-/** What a name or pattern led to: a regular file with its size, or what it is instead. */
-export interface BoxEntry {
-  path: string;
-  kind: "file" | "link" | "directory" | "other";
-  size: number;
-}
-
 /** How often it is looked whether a command has ended although its output has not. */
 const LOOK_MS = 500;
 const LONGEST_MS = 2 ** 31 - 1;
 /** The server's own commands take moments. */
 const HELPER_MS = 60_000;
-
-const PUT =
-  'umask 022; case "$1" in */*) mkdir -p "./${1%/*}";; esac && rm -f "./$1" && cat >"./$1" && chmod "$2" "./$1"';
-const LIST = `IFS=; for p; do for f in $p; do
-if [ -L "$f" ]; then k=link; elif [ -f "$f" ]; then k=file; elif [ -d "$f" ]; then k=directory
-elif [ -e "$f" ]; then k=other; else continue; fi
-s=0; [ $k != file ] || s=$(stat -c %s "$f"); printf '%s\\0%s\\0%s\\0' "$k" "$s" "$f"; done; printf '\\0\\0\\0'; done`;
 
 export class Box {
   readonly #client: DockerClient;
@@ -115,7 +102,7 @@ export class Box {
     path: string,
     { mode, source }: { mode: number; source: AsyncIterable<Uint8Array> },
   ): Promise<void> {
-    const argv = ["sh", "-c", PUT, "sh", path, mode.toString(8)];
+    const argv = putWords(path, mode);
     using _deadline = this.#deadline();
     const { id, attached } = await this.#begin({ argv, stdin: true });
     try {
@@ -132,21 +119,13 @@ export class Box {
 
   /** For each pattern what there is; `*` and `?` stand for parts of one name. @throws EngineError */
   async list(patterns: readonly string[], most: number): Promise<BoxEntry[][]> {
-    const argv = ["sh", "-c", LIST, "sh", ...patterns.map((one) => one.replace(/[^\w/*?.-]/gu, "\\$&"))];
     let all = "";
     const decoder = new TextDecoder();
-    for await (const bytes of this.#output(argv)) {
+    for await (const bytes of this.#output(listWords(patterns))) {
       all += decoder.decode(bytes, { stream: true });
       if (all.length > most) throw new EngineError("Cannot look for results", { why: "There are too many" });
     }
-    const found: BoxEntry[][] = patterns.map(() => []);
-    const words = all.split("\0");
-    for (let at = 0, index = 0; at + 2 < words.length && index < found.length; at += 3) {
-      const [kind, size, path] = words.slice(at, at + 3);
-      if (kind === "") index++;
-      else found[index]!.push({ kind: kind as BoxEntry["kind"], size: sizeOf(size), path: path! });
-    }
-    return found;
+    return entriesOf(all, patterns.length);
   }
 
   /** What is in a file. */
@@ -323,12 +302,6 @@ function between(before: Used, after: Used): Used {
     systemMs: more("systemMs"),
     peakBytes: grown ? after.peakBytes : null,
   };
-}
-
-/** Of a sparse file it can be more than a number tells apart; and it is the image's programs that say it. */
-function sizeOf(told: string | undefined): number {
-  const size = Number(told);
-  return size >= 0 ? Math.min(size, Number.MAX_SAFE_INTEGER) : 0;
 }
 
 function text(bytes: Uint8Array): string {

@@ -24,7 +24,8 @@ import {
 import type { Arch } from "../../../ffi/syscalls.ts";
 import { EXIT } from "../../errors.ts";
 import { encodeOs } from "../../host/bytes.ts";
-import { closeRange, fork, ifPolled, LAST, pipe, pipeSlots, pollWord } from "../kit.ts";
+import { closeRange, LAST } from "../descriptors.ts";
+import { fork, ifPolled, pipe, pipeSlots, pollWord } from "../kit.ts";
 import { Program, type Slot } from "../program.ts";
 import { startRelay } from "./relay.ts";
 import { unixAddress } from "./relay_name.ts";

@@ -4,7 +4,8 @@
  * opening what is in it, and whoever owns the tree may put a symlink there meanwhile. So none leads to the host's files.
  */
 import { F, O } from "../../../ffi/constants.ts";
-import { fork, gather } from "../kit.ts";
+import { gather } from "../descriptors.ts";
+import { fork } from "../kit.ts";
 import { type Assembly, cloneTree, onOwnGround } from "./assembly.ts";
 
 /** The descriptors of cp; its arguments name the first two. */

@@ -20,7 +20,8 @@ import {
 } from "../../../ffi/constants.ts";
 import { EXIT } from "../../errors.ts";
 import { encodeOs } from "../../host/bytes.ts";
-import { closeRange, fork, ifPolled, keepOnly, pollWord, writeTo } from "../kit.ts";
+import { closeRange } from "../descriptors.ts";
+import { fork, ifPolled, keepOnly, pollWord, writeTo } from "../kit.ts";
 import type { Address, Label, Program, Slot } from "../program.ts";
 import { assembleRoot } from "./mounts.ts";
 import { rename } from "./names.ts";

@@ -5,7 +5,7 @@
  */
 import { PR, SIG_BLOCK, SIG_SETMASK, SIGSET } from "../../../ffi/constants.ts";
 import type { Arch } from "../../../ffi/syscalls.ts";
-import { closeRange, LAST } from "../kit.ts";
+import { closeRange, LAST } from "../descriptors.ts";
 import { Program } from "../program.ts";
 
 export interface KeeperPlan {

@@ -17,7 +17,8 @@ import {
   SIGSET,
 } from "../../../ffi/constants.ts";
 import { EXIT } from "../../errors.ts";
-import { closeRange, fork, ifPolled, keepOnly, pipe, pollWord, refuse, tell } from "../kit.ts";
+import { closeRange } from "../descriptors.ts";
+import { fork, ifPolled, keepOnly, pipe, pollWord, refuse, tell } from "../kit.ts";
 import type { Label, Program, Slot } from "../program.ts";
 import { findNames } from "./names.ts";
 import { endInput } from "./pump_input.ts";

@@ -19,7 +19,8 @@ import {
   SOL_SOCKET,
 } from "../../../ffi/constants.ts";
 import { socketAddress } from "../../host/address.ts";
-import { closeRange, decimalRoutine, fork, gather, ifPolled, refuse } from "../kit.ts";
+import { closeRange, gather } from "../descriptors.ts";
+import { decimalRoutine, fork, ifPolled, refuse } from "../kit.ts";
 import type { Program, Slot } from "../program.ts";
 import { messageFor } from "./rights.ts";
 import { startRelay } from "./relay.ts";

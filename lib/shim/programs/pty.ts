@@ -3,7 +3,8 @@
  * between the other end and the pipes on 0 and 1.
  */
 import { IOCTL, SIG } from "../../../ffi/constants.ts";
-import { closeRange, fork, gather, keepOnly, LAST, silently } from "../kit.ts";
+import { closeRange, gather, LAST } from "../descriptors.ts";
+import { fork, keepOnly, silently } from "../kit.ts";
 import type { Argument, Program, Slot } from "../program.ts";
 import { dieWithMonitor } from "./pump_kit.ts";
 import type { Shared } from "./sandbox.ts";

@@ -1,6 +1,7 @@
 /** The pump of input: from a regular file on stdin into the pipe the target reads. */
 import { E, F, IOCTL, SIG, SPLICE } from "../../../ffi/constants.ts";
-import { closeRange, fork, keepOnly, LAST, pipe, pipeSlots, silently } from "../kit.ts";
+import { closeRange, LAST } from "../descriptors.ts";
+import { fork, keepOnly, pipe, pipeSlots, silently } from "../kit.ts";
 import type { Program, Slot } from "../program.ts";
 import { dieWithMonitor, ifRegular, writeAll } from "./pump_kit.ts";
 import type { Shared } from "./sandbox.ts";

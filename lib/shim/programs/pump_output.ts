@@ -1,7 +1,8 @@
 /** The pump of output: from the pipes the target writes to stdout and stderr, counted where they are limited. */
 import { F, O, POLL, SIG, SIGSET, STATX_FIELD, W } from "../../../ffi/constants.ts";
 import { EXIT } from "../../errors.ts";
-import { closeRange, fork, ifPolled, keepOnly, LAST, pipe, pipeSlots, pollWord, silently } from "../kit.ts";
+import { closeRange, LAST } from "../descriptors.ts";
+import { fork, ifPolled, keepOnly, pipe, pipeSlots, pollWord, silently } from "../kit.ts";
 import type { Address, Label, Program, Slot } from "../program.ts";
 import { dieWithMonitor, ifRegular, writeAll } from "./pump_kit.ts";
 import { REASON } from "./result.ts";

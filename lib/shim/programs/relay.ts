@@ -5,13 +5,10 @@
  */
 import {
   AF,
-  AT,
-  CLONE,
   E,
   F,
   IPPROTO_TCP,
   O,
-  openFlags,
   POLL,
   PR,
   SFD_CLOEXEC,
@@ -24,21 +21,13 @@ import {
 } from "../../../ffi/constants.ts";
 import { socketAddress } from "../../host/address.ts";
 import type { Forward } from "../../spec/spec.ts";
-import {
-  closeRange,
-  fork,
-  gather,
-  ifPolled,
-  listDescriptors,
-  numberPath,
-  type Pipe,
-  pipe,
-  pipeSlots,
-} from "../kit.ts";
+import { closeRange, gather, listDescriptors } from "../descriptors.ts";
+import { fork, ifPolled, pipe, pipeSlots } from "../kit.ts";
 import type { Address, Argument, Label, Program, Slot } from "../program.ts";
 import { dropCapabilities } from "./privileges.ts";
 import { lengthen, look, pause } from "./relay_ready.ts";
 import { carry } from "./relay_connection.ts";
+import { enter, type SandboxLinks } from "./relay_enter.ts";
 import { ALIVE, DIRECTORY, unixAddress } from "./relay_name.ts";
 
 /** `Listener`: a descriptor of the caller's, or one that the program gets on its way. */
@@ -56,16 +45,6 @@ export interface RelayLinks {
   alive: Slot;
   /** The sandbox to enter; without one the relay stays where it is (a container's sockets are reached by path). */
   sandbox?: SandboxLinks;
-}
-
-/** What the relay shares with init. */
-export interface SandboxLinks {
-  /** Its end of file says that the root stands and the namespaces can be entered. */
-  go: Pipe;
-  /** A byte says to init that the relay has entered and serves; its end of file alone, that it could not. */
-  entered: Pipe;
-  /** pidfd of init; on old kernels its pid. */
-  init: Slot;
 }
 
 /** No descriptors, no memory, no process: not in a tight loop. */
@@ -108,43 +87,6 @@ export function acceptor(p: Program, plan: RelayPlan<Argument>, links: RelayLink
     p.sys("close", [entered]);
   }
   accept(p, plan);
-}
-
-/** Waits for the assembled root and enters the sandbox. */
-function enter(p: Program, { go, entered, init }: SandboxLinks): void {
-  const byte = p.buffer(8), failed = p.label(), inside = p.label();
-  p.sys("close", [go.write]);
-  p.sys("close", [entered.read]);
-  p.sys("read", [go.read, byte, 1], { fail: "ignore" }); // returns at its end of file
-  const say = "enter the sandbox's namespaces";
-  if (p.oldKernel) enterEach(p, init, { fail: failed, say });
-  else p.sys("setns", [init, CLONE.NEWUSER | CLONE.NEWNS | CLONE.NEWNET], { fail: failed, say });
-  p.goto(inside);
-  p.place(failed);
-  if (p.oldKernel) p.if([p.errno, "==", E.NOENT], () => p.exit(0));
-  p.when([p.errno, "!=", E.SRCH], p.abort);
-  p.exit(0); // init could not assemble the sandbox, and has said why
-  p.place(inside);
-}
-
-/** Before Linux 5.8 setns(2) takes a file of one namespace at a time; the user namespace gives the right to the others. */
-function enterEach(p: Program, pid: Slot, { fail, say }: { fail: Label; say: string }): void {
-  const of = numberPath(p, "/proc/"), start = p.label(), process = p.slot();
-  p.goto(start);
-  of.define();
-  p.place(start);
-  of.call(pid);
-  p.sys("openat", [AT.FDCWD, of.path, O.PATH | O.CLOEXEC | openFlags(p.arch).DIRECTORY, 0], {
-    into: process,
-    fail,
-    say,
-  });
-  const files = ([["user", CLONE.NEWUSER], ["net", CLONE.NEWNET], ["mnt", CLONE.NEWNS]] as const)
-    .map(([name, type]) => ({ fd: p.slot(), name, type }));
-  for (const { fd, name } of files) {
-    p.sys("openat", [process, `ns/${name}`, O.RDONLY | O.CLOEXEC, 0], { into: fd, fail, say });
-  }
-  for (const { fd, type } of files) p.sys("setns", [fd, type], { fail, say });
 }
 
 /** One record of 64 bytes for each listener: whether to hold, then twice family, address and its length. */

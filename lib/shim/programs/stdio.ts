@@ -3,7 +3,8 @@
  * a way out and is refused. Regular files go through the pumps of `pumps.ts`.
  */
 import { AT, F, O, S, STATX, STATX_FIELD, STATX_SIZE } from "../../../ffi/constants.ts";
-import { closeRange, LAST, refuse } from "../kit.ts";
+import { closeRange, LAST } from "../descriptors.ts";
+import { refuse } from "../kit.ts";
 import type { Address, Argument, Program, Slot } from "../program.ts";
 import type { SandboxPlan } from "./sandbox.ts";
 

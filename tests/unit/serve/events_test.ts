@@ -4,7 +4,8 @@ import { Output } from "../../../lib/serve/output.ts";
 import { checkPosition, find, type Known } from "../../../lib/serve/past.ts";
 import { Problem } from "../../../lib/serve/problem.ts";
 import type { Service } from "../../../lib/serve/service.ts";
-import { type Recorded, Store } from "../../../lib/serve/store.ts";
+import type { Recorded } from "../../../lib/serve/recorded.ts";
+import { Store } from "../../../lib/serve/store.ts";
 
 const MIB = 2 ** 20;
 /** Of what is told at once, however it is written. */

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
-import { type Recorded, Store } from "../../../lib/serve/store.ts";
+import type { Recorded } from "../../../lib/serve/recorded.ts";
+import { Store } from "../../../lib/serve/store.ts";
 import { tmp } from "../../helpers/run.ts";
 
 function row(id: string, change: Partial<Recorded> = {}): Recorded {
