@@ -202,8 +202,9 @@ function serve(s: Shared, target: Slot, { polled, signals, grace }: Watched): vo
     p.sys("ppoll", [polled, 4, 0, 0, SIGSET], { fail: again });
     ifPolled(p, polled.plus(16), POLL.IN, time);
     if (grace) ifPolled(p, polled.plus(24), POLL.IN, late);
-    ifPolled(p, polled.plus(0), POLL.IN, children);
+    // Before signals: whoever is inside can send us those faster than we read them.
     ifPolled(p, polled.plus(8), POLL.IN | POLL.HUP, passed);
+    ifPolled(p, polled.plus(0), POLL.IN, children);
     p.goto(again);
 
     p.place(time);

@@ -196,13 +196,15 @@ export class OldMountCalls implements MountCalls {
     this.#expect(tree, taken.length);
     for (const { path, flags, covered } of taken) {
       const say = `set the mount flags of ${source === "/" && path ? "" : source}${path}`;
-      if (covered === "stack" || (flags !== undefined && (flags & attributes) === attributes)) continue;
+      if (covered === "stack") continue;
       if (covered) {
+        if (flags !== undefined && (flags & attributes) === attributes) continue;
         throw new CordonError(`${source}${path} cannot be made part of a sandbox`, {
           why:
             "another mount covers a directory above it, and this kernel reaches the flags of a mount by its path alone",
         });
       }
+      // Those that had them all too: by now, as in a saved sandbox, another may stand there.
       if (flags === undefined) this.restrict(tree, { attributes, recursive: false, say });
       else if (path === "") this.#remount(tree, flags | attributes, { say });
       else this.#remountBelow(tree, path, { flags: flags | attributes, say });
