@@ -23,15 +23,20 @@ export async function whenItEnds(
   if (await within(KEEP_ALIVE_MS, ended)) return outgoing.json(tell(), { tenant, request, headers });
   const encoder = new TextEncoder();
   let rest: Held | undefined;
+  let over = false;
   const stream = new ReadableStream<Uint8Array>({
     start: (controller) => controller.enqueue(encoder.encode(" ")),
     // Asked only when the last piece has been taken, so that nothing piles up for a client that does not read.
     async pull(controller) {
-      if (!rest && !await within(KEEP_ALIVE_MS, ended)) return controller.enqueue(encoder.encode(" "));
+      const told = rest !== undefined || await within(KEEP_ALIVE_MS, ended);
+      // For a client that went away meanwhile nothing may be held: nobody would let go of it.
+      if (over) return;
+      if (!told) return controller.enqueue(encoder.encode(" "));
       rest ??= outgoing.parts(tell(), tenant);
       rest.next(controller);
     },
     cancel() {
+      over = true;
       rest?.release();
       gone();
     },
