@@ -81,8 +81,11 @@ export class Outgoing {
   }
 
   #count(tenant: string, bytes: number): void {
-    this.#all += bytes;
-    const now = (this.#of.get(tenant) ?? 0) + bytes;
+    const before = this.#of.get(tenant) ?? 0;
+    const now = before + bytes;
+    // What many wait for at once is counted for each of them. No tenant is to use up what there is for all by that.
+    const { tenant: most } = this.#most;
+    this.#all += Math.min(now, most) - Math.min(before, most);
     if (now > 0) this.#of.set(tenant, now);
     else this.#of.delete(tenant);
   }

@@ -35,6 +35,18 @@ Deno.test("all tenants together have no more than there is", () => {
   assert.equal(refused(outgoing, "c"), "capacity");
 });
 
+Deno.test("one tenant does not use up what there is for all", () => {
+  const outgoing = new Outgoing({ tenant: 100_000, all: 250_000 });
+  const held = Array.from({ length: 10 }, () => outgoing.hold("a", 60_000));
+  assert.equal(refused(outgoing, "a"), "tenant-busy");
+  assert.equal(refused(outgoing, "b"), undefined);
+  const others = ["b", "c"].map((tenant) => outgoing.hold(tenant, 80_000));
+  assert.equal(refused(outgoing, "d"), "capacity");
+  for (const release of [...held, ...others]) release();
+  outgoing.hold("d", 99_999);
+  for (const tenant of ["a", "d", "e"]) assert.equal(refused(outgoing, tenant), undefined);
+});
+
 Deno.test("small answers and those to HEAD are not counted; what is let go twice counts once", () => {
   const outgoing = new Outgoing({ tenant: 1, all: 10 });
   outgoing.json({ text: "small" }, { tenant: "t", request });
