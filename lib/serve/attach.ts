@@ -127,7 +127,7 @@ async function tell(known: Known, socket: Socket, after: number): Promise<void> 
       cut = true;
       if (!await socket.send(cutMessage())) return;
     }
-    await Promise.race([more, over(socket)]);
+    await whileThere(socket, more);
   }
 }
 
@@ -162,7 +162,7 @@ async function obey(socket: Socket, { interaction, live, stallSeconds, mine }: O
       if (!interaction.write(order.message)) throw new Violation(1008, "input came after its end");
     } else if (order.type === "eof") interaction.end();
     else if (order.type === "signal") {
-      await Promise.race([interaction.signal(`SIG${order.signal}`), live.ended, over(socket)]);
+      await whileThere(socket, Promise.race([interaction.signal(`SIG${order.signal}`), live.ended]));
     } else if (!interaction.terminal) throw new Violation(1008, "it has no terminal to resize");
     else await interaction.resize({ rows: order.rows, columns: order.columns });
   }
@@ -175,19 +175,19 @@ async function tellTaken(socket: Socket, interaction: Interaction): Promise<void
     if (given > told) {
       if (!await socket.send(takenMessage(given))) return;
       told = given;
-    } else await Promise.race([interaction.changed(), over(socket)]);
+    } else await whileThere(socket, interaction.changed());
   }
 }
 
-const overs = new WeakMap<Socket, Promise<void>>();
-
-function over(socket: Socket): Promise<void> {
-  let promise = overs.get(socket);
-  if (!promise) {
-    promise = new Promise((resolve) =>
-      socket.over.addEventListener("abort", () => resolve(), { once: true })
-    );
-    overs.set(socket, promise);
+/** Waits for it while there is a client. Leaves nothing behind with the socket, which may see very many of these. */
+async function whileThere({ over }: Socket, event: Promise<unknown>): Promise<void> {
+  const gone = Promise.withResolvers<void>();
+  const go = () => gone.resolve();
+  over.addEventListener("abort", go, { once: true });
+  if (over.aborted) go();
+  try {
+    await Promise.race([event, gone.promise]);
+  } finally {
+    over.removeEventListener("abort", go);
   }
-  return promise;
 }
