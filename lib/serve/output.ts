@@ -31,6 +31,8 @@ interface Mark {
 export const EVENT_BYTES = 64;
 const SMALLEST_PIECE = 64;
 const LARGEST_PIECE = 64 * 1024;
+/** Bytes of a character of UTF-8, at most. */
+const LARGEST_CHARACTER = 4;
 /** Each costs some 150 bytes beside its content; a program that alternates between the streams makes many. */
 const MOST_PIECES = 32_768;
 
@@ -158,7 +160,8 @@ export class Output {
     for (let rest = chunk; rest.length > 0;) {
       const piece = this.#pieceFor(stream);
       if (!piece) break;
-      const part = rest.subarray(0, LARGEST_PIECE - piece.length);
+      let part = rest.subarray(0, LARGEST_PIECE - piece.length);
+      if (part.length < rest.length) part = part.subarray(0, part.length - unfinished(part));
       append(piece, part);
       this.#end += part.length;
       rest = rest.subarray(part.length);
@@ -168,7 +171,7 @@ export class Output {
 
   #pieceFor(stream: StreamName): Piece | undefined {
     const last = this.#entries.at(-1);
-    if (last?.type === stream && last.length < LARGEST_PIECE) return last as Piece;
+    if (last?.type === stream && last.length <= LARGEST_PIECE - LARGEST_CHARACTER) return last as Piece;
     if (this.#entries.length >= MOST_PIECES) {
       this.truncated = true;
       return undefined;

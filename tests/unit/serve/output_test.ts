@@ -58,6 +58,18 @@ Deno.test("a character split between two pieces is not torn, one that never ends
   assert.equal(text(output, "stdout"), "€\ufffd");
 });
 
+Deno.test("no event ends in the middle of a character, however much there is", () => {
+  for (const character of ["é", "€", "😀"]) {
+    const output = new Output(10 ** 6);
+    const printed = "x" + character.repeat(70_000);
+    const all = bytes(printed);
+    for (let at = 0; at < all.length; at += 65_536) output.write("stdout", all.subarray(at, at + 65_536));
+    const decoder = new TextDecoder("utf-8", { fatal: true });
+    const read = output.read(0).map((event) => event.type === "state" ? "" : decoder.decode(event.bytes));
+    assert.equal(read.join(""), printed);
+  }
+});
+
 Deno.test("what does not fit is dropped and told, and the rest counted", () => {
   const output = new Output(5);
   output.write("stdout", bytes("abcd"));
