@@ -180,7 +180,12 @@ export class Connection {
       const response = await this.#handle(request, exchange);
       if (response instanceof Upgrade && head.webSocket) {
         exchange.done = true;
-        await this.#socket(request, response);
+        try {
+          await this.#socket(request, response);
+        } finally {
+          // One that never came about is told of by this alone.
+          exchange.gone.abort(new DOMException("the client is gone", "AbortError"));
+        }
         return false;
       }
       const keepAlive = await sendReply(this, exchange, { response, draining: this.#shared.draining });
