@@ -34,7 +34,8 @@ export class Typed {
 
   /** The command was given so much. */
   taken(bytes: number): void {
-    this.#taken = Math.max(this.#taken, bytes);
+    // A server that says more than it was given must not have us read on without bound.
+    this.#taken = Math.max(this.#taken, Math.min(bytes, this.#end ?? bytes));
     for (let [first] = this.#kept; first && first.at + first.bytes.length <= bytes; [first] = this.#kept) {
       this.#kept.shift();
     }

@@ -4,6 +4,8 @@ import { authorities } from "./authorities.ts";
 import { type Proxy, proxyFor } from "./proxy.ts";
 
 const MOST_HEAD_BYTES = 64 * 1024;
+/** For the connection, and again for what makes it one to the API. Whoever waits may have a terminal in raw mode. */
+const DIAL_MS = 10_000;
 
 /**
  * Over TCP, TLS or a Unix socket, with the authorities and the proxy that requests have.
@@ -21,8 +23,9 @@ export async function dial(
   const port = Number(url.port || (secure ? 443 : 80));
   const caCerts = secure ? authorities(env) : [];
   const proxy = proxyFor(url, env);
-  const plain = await Deno.connect(proxy ?? { hostname, port });
+  const plain = await inTime(Deno.connect(proxy ?? { hostname, port }));
   let connection: Deno.TcpConn | Deno.TlsConn = plain;
+  const timer = setTimeout(() => connection.close(), DIAL_MS);
   try {
     // What is typed goes at once.
     plain.setNoDelay();
@@ -40,6 +43,27 @@ export async function dial(
       if (!(other instanceof Deno.errors.BadResource)) throw other;
     }
     throw error;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** One that comes too late is closed. */
+async function inTime(connecting: Promise<Deno.TcpConn>): Promise<Deno.TcpConn> {
+  let late = false;
+  const { promise, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => {
+    late = true;
+    reject(new Deno.errors.TimedOut("nobody answered within 10 s"));
+  }, DIAL_MS);
+  const connected = connecting.then((connection) => {
+    if (late) connection.close();
+    return connection;
+  });
+  try {
+    return await Promise.race([connected, promise]);
+  } finally {
+    clearTimeout(timer);
   }
 }
 
