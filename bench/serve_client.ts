@@ -1,4 +1,5 @@
 /** HTTP clients of bench/serve: one that costs little, for many requests, and one for event streams. */
+import { writeAll } from "../lib/host/pieces.ts";
 
 const encoder = new TextEncoder(), latin1 = new TextDecoder("latin1");
 const MOST_HEAD = 16_384;
@@ -62,8 +63,7 @@ interface ExecuteOptions {
 }
 
 async function write(conn: Deno.Conn, text: string): Promise<void> {
-  const bytes = encoder.encode(text);
-  for (let at = 0; at < bytes.length;) at += await conn.write(bytes.subarray(at));
+  await writeAll(conn, encoder.encode(text));
 }
 
 export interface Told {

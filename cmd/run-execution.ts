@@ -13,7 +13,7 @@ import {
 import { type Api, ApiError } from "../lib/api/request.ts";
 import { EXIT } from "../lib/errors.ts";
 import { Interrupted } from "./run-signals.ts";
-import { writeAll } from "./run-streams.ts";
+import { writeAll } from "../lib/host/pieces.ts";
 
 export const SIGPIPE = 13;
 /** How often a stream that broke off is taken up again, and after how many milliseconds. */

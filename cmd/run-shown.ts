@@ -1,5 +1,5 @@
 /** Output on its way to stdout and stderr: a reader that pauses must not keep a connection from being heard. */
-import { writeAll } from "./run-streams.ts";
+import { writeAll } from "../lib/host/pieces.ts";
 
 /** So much waits here; more waits with the server. */
 const MOST_WAITING = 64 * 2 ** 20;

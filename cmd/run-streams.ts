@@ -6,6 +6,7 @@ import type { ClientOptions } from "../lib/dockerargs/run.ts";
 import type { TerminalSize } from "../lib/engine/engine.ts";
 import { CordonError } from "../lib/errors.ts";
 import { rawTerminal } from "../lib/host/terminal.ts";
+import { writeAll } from "../lib/host/pieces.ts";
 
 const BUFFER = 64 * 1024;
 
@@ -123,12 +124,4 @@ class Input {
       },
     }, { highWaterMark: 0 });
   }
-}
-
-/** @throws Deno.errors.BrokenPipe when nobody reads any more */
-export async function writeAll(
-  to: { write(bytes: Uint8Array): Promise<number> },
-  bytes: Uint8Array,
-): Promise<void> {
-  for (let rest = bytes; rest.length > 0;) rest = rest.subarray(await to.write(rest));
 }

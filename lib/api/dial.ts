@@ -2,6 +2,7 @@
 import type { ApiAddress } from "./address.ts";
 import { authorities } from "./authorities.ts";
 import { type Proxy, proxyFor } from "./proxy.ts";
+import { writeAll } from "../host/pieces.ts";
 
 const MOST_HEAD_BYTES = 64 * 1024;
 /** For the connection, and again for what makes it one to the API. Whoever waits may have a terminal in raw mode. */
@@ -75,7 +76,7 @@ async function tunnel(proxy: Deno.Conn, to: string, { authorization }: Proxy): P
     ...(authorization === undefined ? [] : [`proxy-authorization: ${authorization}`]),
   ];
   const asked = new TextEncoder().encode(`${lines.join("\r\n")}\r\n\r\n`);
-  for (let at = 0; at < asked.length;) at += await proxy.write(asked.subarray(at));
+  await writeAll(proxy, asked);
   const buffer = new Uint8Array(4096);
   for (let head = "";;) {
     const count = await proxy.read(buffer);

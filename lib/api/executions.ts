@@ -2,6 +2,7 @@
 import type { TerminalSize } from "../engine/engine.ts";
 import type { Api, Call } from "./request.ts";
 import { readEvents } from "./sse.ts";
+import { isObject } from "../host/json.ts";
 
 export interface Asked {
   /** A script for a shell, or a program and its arguments. */
@@ -148,8 +149,4 @@ export function parse(api: Api, text: string): Record<string, unknown> {
   }
   if (isObject(value)) return value;
   throw api.broken(`It is not a JSON object: ${JSON.stringify(text.slice(0, 80))}`);
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

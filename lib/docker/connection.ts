@@ -6,6 +6,7 @@
 import { type Endpoint, formatEndpoint } from "./endpoint.ts";
 import { BrokenConnectionError } from "./errors.ts";
 import { unreachable } from "./unreachable.ts";
+import { writeAll } from "../host/pieces.ts";
 
 const BUFFER_BYTES = 64 * 1024;
 
@@ -102,7 +103,7 @@ export class Connection {
    */
   async tryWrite(bytes: Uint8Array): Promise<boolean> {
     try {
-      for (let sent = 0; sent < bytes.length;) sent += await this.#socket.write(bytes.subarray(sent));
+      await writeAll(this.#socket, bytes);
       return true;
     } catch (error) {
       this.#throwIfEnded();

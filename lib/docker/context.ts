@@ -4,6 +4,7 @@ import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { CordonError } from "../errors.ts";
 import type { EndpointFacts, TlsMaterial } from "./endpoint.ts";
+import { isObject } from "../host/json.ts";
 
 export interface DockerContext {
   host: string;
@@ -121,9 +122,4 @@ function parseObject(text: string, path: string): Record<string, unknown> {
   }
   if (!isObject(parsed)) throw new CordonError(`Cannot use ${path}`, { why: "It is not a JSON object" });
   return parsed;
-}
-
-/** Whether a parsed JSON value is an object (and no array). */
-export function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

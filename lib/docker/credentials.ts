@@ -5,7 +5,8 @@
 
 import { join } from "node:path";
 import { CordonError } from "../errors.ts";
-import { configDirectory, isObject, readConfig } from "./context.ts";
+import { isObject } from "../host/json.ts";
+import { configDirectory, readConfig } from "./context.ts";
 import type { EndpointFacts } from "./endpoint.ts";
 
 /** What the engine takes in `X-Registry-Auth`. */

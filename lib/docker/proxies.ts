@@ -1,6 +1,6 @@
 /** Proxies of the Docker configuration, which its client hands to every container (docker/cli, `configfile`). Pure. */
 
-import { isObject } from "./context.ts";
+import { isObject } from "../host/json.ts";
 
 const NAMES = {
   httpProxy: "HTTP_PROXY",

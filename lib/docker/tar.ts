@@ -1,6 +1,7 @@
 /** Tar archives in memory, as the archive endpoints want them: POSIX ustar with pax records for long names (pax(1)). */
 
 import { CordonError } from "../errors.ts";
+import { concat } from "../host/pieces.ts";
 
 export interface TarEntry {
   /** Relative path; a directory's may end with a slash. */
@@ -165,14 +166,4 @@ function padded(data: Uint8Array): Uint8Array {
 
 function byteLength(value: string): number {
   return new TextEncoder().encode(value).length;
-}
-
-function concat(parts: Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
 }

@@ -2,6 +2,7 @@
  * Which limits the kernel can enforce for a group of processes here: what cgroup hierarchies there are, where our own
  * group stands in them, and whether we may make groups below it (cgroups(7), systemd.resource-control(5)).
  */
+import { unescape } from "./mounts.ts";
 
 export type Controller = "memory" | "pids" | "cpu";
 export const CONTROLLERS: readonly Controller[] = ["memory", "pids", "cpu"];
@@ -237,10 +238,6 @@ export function parseCgroupMounts(text: string): Hierarchy[] {
     });
   }
   return found;
-}
-
-function unescape(field: string): string {
-  return field.replace(/\\([0-7]{3})/g, (_, octal) => String.fromCharCode(parseInt(octal, 8)));
 }
 
 /** The words of a text; control files separate by blanks or newlines. */

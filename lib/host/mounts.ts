@@ -50,8 +50,8 @@ export function parseMounts(text: string): HostMount[] {
   return mounts;
 }
 
-/** Blank, tab, newline and backslash stand there in octal. */
-function unescape(path: string): string {
+/** Blank, tab, newline and backslash stand in mountinfo in octal. */
+export function unescape(path: string): string {
   return path.replace(/\\([0-7]{3})/g, (_, octal) => String.fromCharCode(parseInt(octal, 8)));
 }
 

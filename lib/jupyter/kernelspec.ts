@@ -5,6 +5,7 @@
 import { join } from "node:path";
 import { refuse } from "../cli/values.ts";
 import { CordonError, reasonOf } from "../errors.ts";
+import { isObject } from "../host/json.ts";
 
 /** What Jupyter puts the connection file's name for. */
 export const CONNECTION_FILE = "{connection_file}";
@@ -145,8 +146,4 @@ function entries(directory: string): string[] {
 
 function isAbsent(error: unknown): boolean {
   return error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory;
-}
-
-export function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -7,7 +7,6 @@ import {
   ipykernelArgv,
   isCordons,
   isIpykernel,
-  isObject,
   type Kernelspec,
   withMemoryHistory,
 } from "./kernelspec.ts";
@@ -16,6 +15,7 @@ import { needsOf } from "./needs.ts";
 import type { PythonAnswer } from "./probe.ts";
 import { askPython, findPython, isPythonName, onPath, withoutIpykernel } from "./python.ts";
 import { type Visible, visibleForPython } from "./visible.ts";
+import { isObject } from "../host/json.ts";
 
 /** The program of a kernel as asked for. */
 export type ProgramRequest =

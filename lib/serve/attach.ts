@@ -21,6 +21,7 @@ import { Problem } from "./problem.ts";
 import { Bucket } from "./rate.ts";
 import type { Call, Route } from "./route.ts";
 import { AttachQuery } from "./schemas-v1.ts";
+import { until } from "./until.ts";
 
 /** Taken from the output at once; so much is held for a client that does not read. */
 const MOST_AT_ONCE = 16 * 1024;
@@ -127,7 +128,7 @@ async function tell(known: Known, socket: Socket, after: number): Promise<void> 
       cut = true;
       if (!await socket.send(cutMessage())) return;
     }
-    await whileThere(socket, more);
+    await until(more, socket.over);
   }
 }
 
@@ -162,7 +163,7 @@ async function obey(socket: Socket, { interaction, live, stallSeconds, mine }: O
       if (!interaction.write(order.message)) throw new Violation(1008, "input came after its end");
     } else if (order.type === "eof") interaction.end();
     else if (order.type === "signal") {
-      await whileThere(socket, Promise.race([interaction.signal(`SIG${order.signal}`), live.ended]));
+      await until(Promise.race([interaction.signal(`SIG${order.signal}`), live.ended]), socket.over);
     } else if (!interaction.terminal) throw new Violation(1008, "it has no terminal to resize");
     else await interaction.resize({ rows: order.rows, columns: order.columns });
   }
@@ -175,19 +176,6 @@ async function tellTaken(socket: Socket, interaction: Interaction): Promise<void
     if (given > told) {
       if (!await socket.send(takenMessage(given))) return;
       told = given;
-    } else await whileThere(socket, interaction.changed());
-  }
-}
-
-/** Waits for it while there is a client. Leaves nothing behind with the socket, which may see very many of these. */
-async function whileThere({ over }: Socket, event: Promise<unknown>): Promise<void> {
-  const gone = Promise.withResolvers<void>();
-  const go = () => gone.resolve();
-  over.addEventListener("abort", go, { once: true });
-  if (over.aborted) go();
-  try {
-    await Promise.race([event, gone.promise]);
-  } finally {
-    over.removeEventListener("abort", go);
+    } else await until(interaction.changed(), socket.over);
   }
 }

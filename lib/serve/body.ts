@@ -1,6 +1,7 @@
 /** The body of a request: bounded, JSON in UTF-8, and what a schema says. */
 import type { z } from "zod";
 import { Problem } from "./problem.ts";
+import { concat } from "../host/pieces.ts";
 
 /** JSON.parse takes any depth; nothing that is asked for here is deeper than this. */
 const DEEPEST = 16;
@@ -106,13 +107,7 @@ async function readAtMost(request: Request, { tenant, most }: BodyOptions): Prom
   } finally {
     count(tenant, -size);
   }
-  const whole = new Uint8Array(size);
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
+  return concat(parts);
 }
 
 /** How much there is of the tenant's now. */

@@ -2,6 +2,7 @@
 import type { Event } from "./output.ts";
 import type { Known } from "./past.ts";
 import { type Encoding, Printed } from "./printed.ts";
+import { within } from "./until.ts";
 
 /** Proxies end connections on which nothing comes, most after 60 s. */
 const KEEP_ALIVE_MS = 15_000;
@@ -72,15 +73,4 @@ function formatted(events: readonly Event[], encoding: Encoding): string {
 function format(event: Event, encoding: Encoding): string {
   const data = event.type === "state" ? event.state : { data: new Printed([event.bytes], { encoding }) };
   return `id: ${event.id}\nevent: ${event.type}\ndata: ${JSON.stringify(data)}\n\n`;
-}
-
-/** Whether it happens in this time. */
-export async function within(ms: number, event: Promise<void>): Promise<boolean> {
-  let timer: number | undefined;
-  const late = new Promise<boolean>((resolve) => timer = setTimeout(() => resolve(false), ms));
-  try {
-    return await Promise.race([event.then(() => true), late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

@@ -5,6 +5,7 @@
  * A position counts bytes and state changes from the beginning. Nothing is ever taken away from the front: what does
  * not fit any more is dropped when it comes.
  */
+import { concat } from "../host/pieces.ts";
 
 export type StreamName = "stdout" | "stderr";
 
@@ -64,7 +65,7 @@ export class Output {
     this.received[stream] += chunk.length;
     if (this.truncated) return;
     const held = this.#held[stream];
-    const whole = held.length > 0 ? joined(held, chunk) : chunk;
+    const whole = held.length > 0 ? concat([held, chunk]) : chunk;
     // A reader must not meet half a character.
     const cut = whole.length - unfinished(whole);
     this.#held[stream] = whole.slice(cut);
@@ -213,13 +214,6 @@ function append(piece: Piece, part: Uint8Array): void {
   }
   piece.bytes.set(part, piece.length);
   piece.length = needed;
-}
-
-function joined(a: Uint8Array, b: Uint8Array): Uint8Array {
-  const whole = new Uint8Array(a.length + b.length);
-  whole.set(a);
-  whole.set(b, a.length);
-  return whole;
 }
 
 /** How many bytes at the end begin a character of UTF-8 without finishing it (RFC 3629). */

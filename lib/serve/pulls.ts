@@ -6,6 +6,7 @@ import { parseReference } from "../docker/reference.ts";
 import type { Engine } from "../docker/system.ts";
 import { CordonError } from "../errors.ts";
 import type { Host } from "../host/host.ts";
+import { until } from "./until.ts";
 
 export interface Wanted {
   tenant: string;
@@ -113,19 +114,5 @@ export class Pulls {
     } finally {
       clearTimeout(timer);
     }
-  }
-}
-
-/** Waits for it, but no longer than until the signal. */
-async function until(event: Promise<void>, signal: AbortSignal): Promise<void> {
-  const gone = Promise.withResolvers<void>();
-  const go = () => gone.resolve();
-  signal.addEventListener("abort", go, { once: true });
-  if (signal.aborted) go();
-  try {
-    await Promise.race([event, gone.promise]);
-  } finally {
-    signal.removeEventListener("abort", go);
-    event.catch(() => {}); // whoever still waits is told
   }
 }

@@ -1,5 +1,5 @@
 /** Answers that take as long as an execution does. */
-import { within } from "./events.ts";
+import { within } from "./until.ts";
 import type { Held, Outgoing } from "./outgoing.ts";
 
 /** Dockyter's client gives up when nothing comes for 10 s. White space before JSON means nothing. */

@@ -1,4 +1,5 @@
 /** HTTP as bytes on a socket, for what no proper client would send. */
+import { writeAll } from "../../lib/host/pieces.ts";
 
 const encoder = new TextEncoder();
 const latin1 = new TextDecoder("latin1");
@@ -27,7 +28,7 @@ export class Raw implements AsyncDisposable {
 
   async send(text: string | Uint8Array): Promise<void> {
     const bytes = typeof text === "string" ? encoder.encode(text) : text;
-    for (let at = 0; at < bytes.length;) at += await this.conn.write(bytes.subarray(at));
+    await writeAll(this.conn, bytes);
   }
 
   /** Sends as much as is taken, however that ends: the server may have closed. */

@@ -1,4 +1,5 @@
 /** Something between a client and a server that can cut all their connections. */
+import { writeAll } from "../../lib/host/pieces.ts";
 
 export interface Relay extends Disposable {
   /** For --api. */
@@ -37,7 +38,7 @@ export function relay(to: string, { socket, tls, watch }: RelayOptions = {}): Re
     try {
       for (let read = await from.read(buffer); read !== null; read = await from.read(buffer)) {
         count(read);
-        for (let at = 0; at < read;) at += await to.write(buffer.subarray(at, read));
+        await writeAll(to, buffer.subarray(0, read));
       }
     } catch {
       // One of the two has gone, or was cut.

@@ -12,6 +12,7 @@ import { cString } from "../../host/bytes.ts";
 import { type FileStore, TooMuch } from "./store.ts";
 import { fits, isPattern } from "./paths.ts";
 import type { FileIn, ResultFile, Work } from "./work.ts";
+import { writeAll } from "../../host/pieces.ts";
 
 /** Results of one execution. */
 const MOST_RESULTS = 256;
@@ -182,10 +183,6 @@ function kindOf({ isSymlink, isDirectory, isFifo, isSocket, isFile }: Deno.FileI
   if (isFifo) return "a FIFO";
   if (isSocket) return "a socket";
   return isFile ? "a file" : "a device";
-}
-
-async function writeAll(file: Deno.FsFile, bytes: Uint8Array): Promise<void> {
-  for (let at = 0; at < bytes.length;) at += await file.write(bytes.subarray(at));
 }
 
 const CHUNK_BYTES = 64 * 1024;

@@ -7,6 +7,7 @@ import { CordonError, reasonOf } from "../../errors.ts";
 import type { FileLimits } from "../config/types.ts";
 import { newSecretId } from "../ids.ts";
 import type { ResultFile } from "./work.ts";
+import { writeAll } from "../../host/pieces.ts";
 
 export interface StoredFile {
   id: string;
@@ -100,7 +101,7 @@ export class FileStore {
         if (this.#used(tenant).bytes + coming.bytes > limits.storeBytes) {
           throw new TooMuch(`Stored files have at most ${limits.storeBytes} bytes together`);
         }
-        await writeAll(file, chunk);
+        await keep(file, chunk);
       }
       const created = Date.now();
       const row = { id, tenant, name, size, created, expires: created + limits.ttlSeconds * 1000 };
@@ -236,9 +237,9 @@ async function createFile(path: string): Promise<Deno.FsFile> {
 }
 
 /** @throws CordonError */
-async function writeAll(file: Deno.FsFile, bytes: Uint8Array): Promise<void> {
+async function keep(file: Deno.FsFile, bytes: Uint8Array): Promise<void> {
   try {
-    for (let at = 0; at < bytes.length;) at += await file.write(bytes.subarray(at));
+    await writeAll(file, bytes);
   } catch (cause) {
     throw new CordonError("Cannot store a file", { why: reasonOf(cause), cause });
   }

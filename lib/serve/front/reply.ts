@@ -1,6 +1,7 @@
 /** Responses as bytes. */
 import { FRONT_PROBLEMS, type ProblemName, PROBLEMS } from "../problem.ts";
 import type { Head, Refusal } from "./head.ts";
+import { concat } from "../../host/pieces.ts";
 
 const REASONS: Record<number, string> = {
   100: "Continue",
@@ -119,13 +120,13 @@ export function refusalReply(refusal: Refusal): Uint8Array<ArrayBuffer> {
   const { status } = refusal;
   const body = encoder.encode(problemBody(refusal));
   const extra = status === 503 ? "retry-after: 2\r\n" : status === 405 ? "allow: GET, HEAD, POST\r\n" : "";
-  return join(
+  return concat([
     latin1(
       `HTTP/1.1 ${status} ${REASONS[status]}\r\ncontent-type: application/problem+json\r\n` +
         `content-length: ${body.length}\r\n${extra}connection: close\r\ndate: ${date()}\r\n\r\n`,
     ),
     body,
-  );
+  ]);
 }
 
 /** When a handler fails. */
@@ -142,19 +143,9 @@ export const CRLF = latin1("\r\n");
 
 /** A piece of a chunked body. */
 export function chunk(piece: Uint8Array): Uint8Array<ArrayBuffer> {
-  return join(chunkSize(piece), piece, CRLF);
+  return concat([chunkSize(piece), piece, CRLF]);
 }
 
 export function chunkSize(piece: Uint8Array): Uint8Array<ArrayBuffer> {
   return latin1(piece.length.toString(16) + "\r\n");
-}
-
-export function join(...parts: Uint8Array[]): Uint8Array<ArrayBuffer> {
-  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
 }

@@ -1,8 +1,9 @@
 /** A response onto a connection: as fast as the client takes it, and no faster. */
 import type { Connection } from "./connection.ts";
 import type { Exchange } from "./exchange.ts";
-import { chunk, chunkSize, CRLF, framingOf, join, LAST_CHUNK, latin1, replyHead } from "./reply.ts";
+import { chunk, chunkSize, CRLF, framingOf, LAST_CHUNK, latin1, replyHead } from "./reply.ts";
 import { afterTurn } from "../turn.ts";
+import { concat } from "../../host/pieces.ts";
 
 /** Of a body whose pieces are all there at once, so that its length can be told and one write carries it. */
 const MOST_AT_ONCE = 64 * 1024;
@@ -40,7 +41,7 @@ export async function sendReply(
   }
   if (left < 0) throw new Error("the response is longer than its content-length, or must not have a body");
   if (there.ended && framing === "chunked") parts.push(LAST_CHUNK);
-  await connection.write(parts.length === 1 ? parts[0]! : join(...parts));
+  await connection.write(parts.length === 1 ? parts[0]! : concat(parts));
   if (there.next) {
     for (let next = await there.next; !next.done; next = await reader!.read()) {
       left -= next.value.length;
