@@ -2,12 +2,14 @@
  * The client's end of a WebSocket, RFC 6455. Not the runtime's: that one knows no Unix sockets and no authorities of
  * ours, and reads on while nobody takes what came.
  */
-import { createHash, randomBytes } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import { CordonError } from "../errors.ts";
-import { closeStatus, closing, frame, frameHead, OPCODE, utf8, Violation } from "../serve/front/frames.ts";
+import { acceptanceOf, closeStatus, closing, OPCODE, utf8, Violation } from "../serve/front/frames.ts";
+import { Framed } from "../serve/front/framed.ts";
 import { Input } from "../serve/front/input.ts";
 import { dial } from "./dial.ts";
 import { type Api, printable, refusal } from "./request.ts";
+import { concat, writeAll } from "../host/pieces.ts";
 
 const MOST_HEAD_BYTES = 64 * 1024;
 const MOST_MESSAGE_BYTES = 1024 * 1024;
@@ -100,8 +102,7 @@ async function upgraded(api: Api, { input, key }: { input: Input; key: string })
     const response = new Response(await body(input, headers), { status, headers, statusText });
     throw await refusal(response, api.address.shown);
   }
-  const accept = createHash("sha1").update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest("base64");
-  if (status !== 101 || headers.get("sec-websocket-accept") !== accept) {
+  if (status !== 101 || headers.get("sec-websocket-accept") !== acceptanceOf(key)) {
     throw api.broken(`It opens no WebSocket: ${code} ${printable(statusText)}`, status);
   }
 }
@@ -133,12 +134,9 @@ async function body(input: Input, headers: Headers): Promise<Uint8Array<ArrayBuf
 
 export class ClientSocket {
   readonly #connection: Deno.Conn;
-  readonly #input: Input;
+  readonly #frames: Framed;
   readonly #over = Promise.withResolvers<void>();
   readonly #timer: number;
-  #turn: Promise<unknown> = Promise.resolve();
-  #heard = performance.now();
-  #reading = false;
   #receiving = false;
   #closing = false;
   #ended = false;
@@ -147,7 +145,12 @@ export class ClientSocket {
 
   constructor(connection: Deno.Conn, input: Input) {
     this.#connection = connection;
-    this.#input = input;
+    this.#frames = new Framed({
+      input,
+      from: "server",
+      write: (bytes) => writeAll(connection, bytes),
+      end: () => this.end(),
+    });
     this.#timer = setInterval(() => this.#look(), ASK_MS);
   }
 
@@ -164,7 +167,7 @@ export class ClientSocket {
     } catch (error) {
       if (!(error instanceof Violation)) throw error;
       this.closed ??= { code: error.code, reason: error.message };
-      await this.#write(OPCODE.close, closing(error.code, error.message));
+      await this.#frames.write(OPCODE.close, closing(error.code, error.message));
       this.end();
       return undefined;
     } finally {
@@ -176,8 +179,8 @@ export class ClientSocket {
   async send(message: string | Uint8Array): Promise<boolean> {
     if (this.#closing) return false;
     return await (typeof message === "string"
-      ? this.#write(OPCODE.text, new TextEncoder().encode(message))
-      : this.#write(OPCODE.binary, message));
+      ? this.#frames.write(OPCODE.text, new TextEncoder().encode(message))
+      : this.#frames.write(OPCODE.binary, message));
   }
 
   /** Says so, behind all that was sent, and resolves when the server has too, or has not in a moment. */
@@ -185,7 +188,7 @@ export class ClientSocket {
     if (this.#ended) return;
     this.#closing = true;
     const late = setTimeout(() => this.end(), CLOSE_MS);
-    await this.#write(OPCODE.close, closing(1000, ""));
+    await this.#frames.write(OPCODE.close, closing(1000, ""));
     while (!this.#ended && !this.#receiving && await this.receive() !== undefined);
     await this.over;
     clearTimeout(late);
@@ -195,6 +198,7 @@ export class ClientSocket {
   end(): void {
     if (this.#ended) return;
     this.#ended = this.#closing = true;
+    this.#frames.stop();
     clearInterval(this.#timer);
     close(this.#connection);
     this.#over.resolve();
@@ -204,7 +208,7 @@ export class ClientSocket {
     const parts: Uint8Array[] = [];
     let size = 0, type: number | undefined;
     for (;;) {
-      const head = await this.#head();
+      const head = await this.#frames.head();
       if (!head) return undefined;
       const { opcode, length, final } = head;
       if (opcode < 8) {
@@ -215,14 +219,14 @@ export class ClientSocket {
         size += length;
       }
       if (size > MOST_MESSAGE_BYTES) throw new Violation(1009, "a message is too long");
-      const payload = await this.#payload(length);
+      const payload = await this.#frames.payload(head);
       if (!payload) return undefined;
       if (opcode === OPCODE.close) return await this.#answerClose(payload);
-      if (opcode === OPCODE.ping) await this.#write(OPCODE.pong, payload);
+      if (opcode === OPCODE.ping) await this.#frames.write(OPCODE.pong, payload);
       if (opcode >= 8) continue;
       parts.push(payload);
       if (!final) continue;
-      const whole = parts.length === 1 ? payload : joined(parts, size);
+      const whole = parts.length === 1 ? payload : concat(parts);
       return type === OPCODE.text ? utf8(whole) : whole;
     }
   }
@@ -232,77 +236,17 @@ export class ClientSocket {
     this.closed ??= { code, reason: utf8(payload.subarray(2)) };
     if (!this.#closing) {
       this.#closing = true;
-      await this.#write(OPCODE.close, closing(code, ""));
+      await this.#frames.write(OPCODE.close, closing(code, ""));
     }
     this.end();
     return undefined;
   }
 
-  async #head() {
-    for (;;) {
-      const head = frameHead(this.#input.view().subarray(0, 14), "server");
-      if (head) {
-        this.#input.take(head.size);
-        return head;
-      }
-      if (!await this.#more()) return undefined;
-    }
-  }
-
-  async #payload(length: number): Promise<Uint8Array | undefined> {
-    const payload = new Uint8Array(length);
-    for (let at = 0; at < length;) {
-      if (this.#input.length === 0 && !await this.#more()) return undefined;
-      const part = this.#input.take(length - at);
-      payload.set(part, at);
-      at += part.length;
-    }
-    return payload;
-  }
-
-  async #more(): Promise<boolean> {
-    this.#reading = true;
-    const came = !this.#ended && await this.#input.more();
-    this.#reading = false;
-    this.#heard = performance.now();
-    if (!came) this.end();
-    return came;
-  }
-
-  /** One frame after another. */
-  async #write(opcode: number, payload: Uint8Array): Promise<boolean> {
-    const bytes = frame(opcode, payload, randomBytes(4));
-    const turn = this.#turn.then(() => writeAll(this.#connection, bytes));
-    this.#turn = turn.catch(() => {});
-    try {
-      await turn;
-      return true;
-    } catch {
-      // Why is of no use to anybody: the server is gone, or it was closed here.
-      this.end();
-      return false;
-    }
-  }
-
   #look(): void {
     // While nobody reads, nothing can be heard.
-    if (this.#reading && performance.now() - this.#heard > SILENCE_MS) this.end();
-    else void this.#write(OPCODE.ping, new Uint8Array());
+    if (this.#frames.reading && performance.now() - this.#frames.heard > SILENCE_MS) this.end();
+    else void this.#frames.write(OPCODE.ping, new Uint8Array());
   }
-}
-
-function joined(parts: readonly Uint8Array[], size: number): Uint8Array {
-  const whole = new Uint8Array(size);
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
-}
-
-async function writeAll(connection: Deno.Conn, bytes: Uint8Array): Promise<void> {
-  for (let rest = bytes; rest.length > 0;) rest = rest.subarray(await connection.write(rest));
 }
 
 function close(connection: Deno.Conn): void {

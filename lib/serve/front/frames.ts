@@ -1,4 +1,5 @@
 /** Frames of the WebSocket protocol, RFC 6455 section 5. Pure. */
+import { createHash } from "node:crypto";
 
 export const OPCODE = { continuation: 0, text: 1, binary: 2, close: 8, ping: 9, pong: 10 } as const;
 
@@ -18,6 +19,11 @@ export class Violation extends Error {
   constructor(readonly code: 1002 | 1003 | 1007 | 1008 | 1009 | 1013, reason: string) {
     super(reason);
   }
+}
+
+/** What a server that understands the protocol answers to a client's key (section 4.2.2). */
+export function acceptanceOf(key: string): string {
+  return createHash("sha1").update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest("base64");
 }
 
 /** A frame as it begins; undefined when more of it is needed. Clients mask theirs, servers do not. @throws Violation */

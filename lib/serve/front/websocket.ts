@@ -2,9 +2,10 @@
  * WebSockets, RFC 6455. Not those of the runtime, which read on while nobody takes what came, and up to 64 MiB at once:
  * here a client is read from when its last message has been taken, and what is sent waits for it.
  */
-import { createHash } from "node:crypto";
+import { concat } from "../../host/pieces.ts";
 import type { Connection } from "./connection.ts";
-import { closeStatus, closing, frame, frameHead, OPCODE, unmask, utf8, Violation } from "./frames.ts";
+import { acceptanceOf, closeStatus, closing, OPCODE, utf8, Violation } from "./frames.ts";
+import { Framed } from "./framed.ts";
 import type { Input } from "./input.ts";
 import { latin1 } from "./reply.ts";
 
@@ -50,8 +51,7 @@ export function asksForWebSocket({ headers, method }: Request): "yes" | "no" | "
 
 /** Section 4.2.2. */
 function switching(request: Request, protocol: string | undefined): Uint8Array {
-  const key = request.headers.get("sec-websocket-key")!;
-  const accept = createHash("sha1").update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest("base64");
+  const accept = acceptanceOf(request.headers.get("sec-websocket-key")!);
   return latin1(
     "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n" +
       `sec-websocket-accept: ${accept}\r\n` +
@@ -84,20 +84,23 @@ export async function serveSocket(request: Request, { serve, protocol }: Upgrade
 
 class ServerSocket implements Socket {
   readonly #ends: Ends;
+  readonly #frames: Framed;
   readonly #over = new AbortController();
   readonly #timer: number;
-  #turn: Promise<unknown> = Promise.resolve();
-  #heard = performance.now();
-  /** Waiting for the client, not for whoever takes its messages. */
-  #reading = false;
   #receiving = false;
   #closing = false;
-  #closed = false;
   #idleFrames = MOST_IDLE_FRAMES;
   #idleSince = performance.now();
 
   constructor(ends: Ends) {
     this.#ends = ends;
+    const { client, input } = ends;
+    this.#frames = new Framed({
+      input,
+      from: "client",
+      write: (bytes) => client.write(bytes),
+      end: () => this.end(),
+    });
     this.#timer = setInterval(() => this.#look(), ends.silenceMs / 2);
     Deno.unrefTimer(this.#timer);
   }
@@ -119,14 +122,14 @@ class ServerSocket implements Socket {
   async send(message: string | Uint8Array): Promise<boolean> {
     if (this.#closing) return false;
     return await (typeof message === "string"
-      ? this.#write(OPCODE.text, new TextEncoder().encode(message))
-      : this.#write(OPCODE.binary, message));
+      ? this.#frames.write(OPCODE.text, new TextEncoder().encode(message))
+      : this.#frames.write(OPCODE.binary, message));
   }
 
   async close(code: number, reason = ""): Promise<void> {
     if (this.#closing) return;
     this.#closing = true;
-    await this.#write(OPCODE.close, closing(code, reason));
+    await this.#frames.write(OPCODE.close, closing(code, reason));
     const late = setTimeout(() => this.end(), CLOSE_MS);
     try {
       // Whoever receives skips what still comes, until the client's own close.
@@ -138,7 +141,7 @@ class ServerSocket implements Socket {
       if (!(error instanceof Violation)) throw error;
       // No frames any more. To close with unread bytes around would destroy what was said on its way.
       const { input } = this.#ends;
-      do input.take(input.length); while (await this.#more());
+      do input.take(input.length); while (await this.#frames.more());
     } finally {
       clearTimeout(late);
       this.end();
@@ -148,7 +151,8 @@ class ServerSocket implements Socket {
   /** At once. */
   end(): void {
     clearInterval(this.#timer);
-    this.#closing = this.#closed = true;
+    this.#closing = true;
+    this.#frames.stop();
     this.#ends.client.close();
     this.#over.abort();
   }
@@ -157,9 +161,9 @@ class ServerSocket implements Socket {
     const parts: Uint8Array[] = [];
     let size = 0, type: number | undefined;
     for (;;) {
-      const head = await this.#head();
+      const head = await this.#frames.head();
       if (!head) return undefined;
-      const { opcode, length, final, mask } = head;
+      const { opcode, length, final } = head;
       if (opcode >= 8 || length === 0) this.#idle();
       if (opcode === OPCODE.text || opcode === OPCODE.binary) {
         if (type !== undefined) throw new Violation(1002, "a message begins within another");
@@ -173,15 +177,15 @@ class ServerSocket implements Socket {
       if (keep && size > MOST_MESSAGE_BYTES) {
         throw new Violation(1009, `a message is longer than ${MOST_MESSAGE_BYTES} bytes`);
       }
-      const payload = await this.#payload(length, mask, keep);
+      const payload = await this.#frames.payload(head, keep);
       if (!payload) return undefined;
       if (opcode === OPCODE.close) return await this.#answerClose(payload);
-      if (opcode === OPCODE.ping) await this.#write(OPCODE.pong, payload);
+      if (opcode === OPCODE.ping) await this.#frames.write(OPCODE.pong, payload);
       if (opcode >= 8) continue;
       if (!this.#closing) parts.push(payload);
       if (!final) continue;
       if (this.#closing) type = undefined;
-      else return type === OPCODE.text ? utf8(joined(parts, size)) : joined(parts, size);
+      else return type === OPCODE.text ? utf8(concat(parts)) : concat(parts);
     }
   }
 
@@ -189,59 +193,10 @@ class ServerSocket implements Socket {
     const code = closeStatus(payload);
     if (!this.#closing) {
       this.#closing = true;
-      await this.#write(OPCODE.close, closing(code, ""));
+      await this.#frames.write(OPCODE.close, closing(code, ""));
     }
     this.end();
     return undefined;
-  }
-
-  async #head() {
-    const { input } = this.#ends;
-    for (;;) {
-      const head = frameHead(input.view().subarray(0, 14));
-      if (head) {
-        input.take(head.size);
-        return head;
-      }
-      if (!await this.#more()) return undefined;
-    }
-  }
-
-  /** Grows as it comes: what is announced and never sent holds nothing. */
-  async #payload(length: number, mask: Uint8Array, keep: boolean): Promise<Uint8Array | undefined> {
-    const { input } = this.#ends;
-    const parts: Uint8Array[] = [];
-    for (let at = 0; at < length;) {
-      if (input.length === 0 && !await this.#more()) return undefined;
-      const part = input.take(length - at);
-      unmask(part, mask, at);
-      at += part.length;
-      if (keep) parts.push(part);
-    }
-    return parts.length === 1 ? parts[0]! : joined(parts, keep ? length : 0);
-  }
-
-  async #more(): Promise<boolean> {
-    this.#reading = true;
-    const came = !this.#closed && await this.#ends.input.more();
-    this.#reading = false;
-    this.#heard = performance.now();
-    if (!came) this.end();
-    return came;
-  }
-
-  /** One frame after another, as fast as the client takes them. */
-  async #write(opcode: number, payload: Uint8Array): Promise<boolean> {
-    const turn = this.#turn.then(() => this.#ends.client.write(frame(opcode, payload)));
-    this.#turn = turn.catch(() => {});
-    try {
-      await turn;
-      return true;
-    } catch {
-      // The connection says to nobody else that the client is gone, or takes nothing.
-      this.end();
-      return false;
-    }
   }
 
   /** @throws Violation for a client that does nothing else */
@@ -257,19 +212,9 @@ class ServerSocket implements Socket {
 
   #look(): void {
     const { silenceMs } = this.#ends;
-    const silent = performance.now() - this.#heard;
-    if (this.#reading && silent > 2 * silenceMs) {
+    const silent = performance.now() - this.#frames.heard;
+    if (this.#frames.reading && silent > 2 * silenceMs) {
       this.close(1008, "no answer to pings").catch(() => this.end());
-    } else if (silent > silenceMs) this.#write(OPCODE.ping, new Uint8Array());
+    } else if (silent > silenceMs) this.#frames.write(OPCODE.ping, new Uint8Array());
   }
-}
-
-function joined(parts: readonly Uint8Array[], size: number): Uint8Array<ArrayBuffer> {
-  const whole = new Uint8Array(size);
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
 }
