@@ -44,6 +44,11 @@ const writes = (dir: string) =>
   );
 const undoes = (dir: string) =>
   PLACES.flatMap((place) => ["remount", "set_writable"].map((attack) => `${attack}:${dir}${place}`));
+/** What takes attacks and meets them in a sandbox that has the directory for reading. */
+const attacker = (dir: string) => {
+  const mounts = `ro:${dir} ro:${attackDirectory()}`;
+  return cordonArgv(["isolate", "-m", mounts, "--workdir", "/", "--", attackProgram()], { prefix });
+};
 /** What is inside, as the kernel lists it: root, place, flags and type of each mount. */
 const LIST = ["sed", "-E", "s/^[0-9]+ [0-9]+ [^ ]+ (.*) - ([^ ]+) .*/\\1 \\2/", "/proc/self/mountinfo"];
 
@@ -52,16 +57,7 @@ everyone("an old kernel: read-only holds for all that is mounted below, and cann
   worked(await outside(p, writing, { prefix: NAMESPACE_ROOT, prepare: prepare(dir) }));
   await p.sh("rm -rf file new plain 'no\\exec' deep stack", dir);
   const attacks = [...undoing, ...writing];
-  const argv = [
-    "isolate",
-    "-m",
-    `ro:${dir} ro:${attackDirectory()}`,
-    "--workdir",
-    "/",
-    "--",
-    attackProgram(),
-  ];
-  const sandbox = [...cordonArgv(argv, { prefix }), ...attacks].map(quote).join(" ");
+  const sandbox = [...attacker(dir), ...attacks].map(quote).join(" ");
   const script = `${prepare(dir)}; exec ${sandbox}`;
   const out = await p.sh(`HOME=/ ${namespaceOf(p)} sh -euc ${quote(script)}`, "/");
   const wanted = [
@@ -76,16 +72,7 @@ rootOnly("an old kernel: read-only holds for mounts of root's in a user's sandbo
   await p.sh(`chmod 755 .; mkdir closed; echo told > told`, dir);
   const writing = writes(dir), hidden = `${dir}/closed/in`;
   const list = [...cordonArgv(["isolate", "-m", `ro:${dir}`, "--workdir", "/", "--"], { prefix }), ...LIST];
-  const argv = [
-    "isolate",
-    "-m",
-    `ro:${dir} ro:${attackDirectory()}`,
-    "--workdir",
-    "/",
-    "--",
-    attackProgram(),
-  ];
-  const attack = [...cordonArgv(argv, { prefix }), ...writing, `create:${hidden}/new`];
+  const attack = [...attacker(dir), ...writing, `create:${hidden}/new`];
   const script = `${prepare(dir)}; mkdir ${hidden}; mount -t tmpfs -o mode=777 none ${hidden}
     chmod 700 ${dir}/closed; export HOME=/; cd /
     ${asUserArgv(attack).map(quote).join(" ")}; echo; exec ${asUserArgv(list).map(quote).join(" ")}`;

@@ -7,6 +7,7 @@ import { eventually } from "../helpers/processes.ts";
 import { relay } from "../helpers/relay.ts";
 import { baseEnv } from "../helpers/run.ts";
 import { mark, type Serving, serving, sleeping, TOKEN, until } from "../helpers/serving.ts";
+import { certificate } from "../helpers/certificate.ts";
 
 const options = { needs: [ordinaryUser, userns] };
 
@@ -298,31 +299,11 @@ test("-i: by a Unix socket and by TLS", { needs: [...options.needs, program("ope
   const path = await cordon(["run", "--api", `${socket.url}:/${TOKEN}`, ...argv], { stdin: "by path\n" });
   assert.deepEqual([path.code, path.stdout, path.stderr], [8, "by path\n", ""]);
   const directory = tmp();
-  const { success } = await new Deno.Command("openssl", {
-    args: [
-      ...[
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:prime256v1",
-        "-nodes",
-        "-days",
-        "2",
-      ],
-      ...["-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1"],
-      ...["-addext", "basicConstraints=critical,CA:FALSE"],
-      ...["-keyout", `${directory}/key`, "-out", `${directory}/cert`],
-    ],
-    stderr: "null",
-  }).output();
-  assert.ok(success);
-  const [cert = "", key = ""] = ["cert", "key"].map((name) => Deno.readTextFileSync(`${directory}/${name}`));
+  const { cert, key } = await certificate(directory);
   using safe = relay(server.url, { tls: { cert, key } });
   const byTls = await cordon(["run", ...at(safe.url), ...argv], {
     stdin: "safely\n",
-    env: { SSL_CERT_FILE: `${directory}/cert` },
+    env: { SSL_CERT_FILE: `${directory}/cert.pem` },
   });
   assert.deepEqual([byTls.code, byTls.stdout, byTls.stderr], [8, "safely\n", ""]);
 });

@@ -4,6 +4,7 @@ import { rawApi, type TinyApi, tinyApi } from "../helpers/api.ts";
 import { cordon, cordonArgv, type CordonOptions, tmp } from "../helpers/binary.ts";
 import { program, test } from "../helpers/need.ts";
 import { baseEnv } from "../helpers/run.ts";
+import { certificate } from "../helpers/certificate.ts";
 
 const SECRET = "a-token-nobody-may-see";
 
@@ -275,42 +276,16 @@ test(
   { needs: [program("openssl")] },
   async () => {
     const directory = tmp();
-    const { success } = await new Deno.Command("openssl", {
-      args: [
-        ...[
-          "req",
-          "-x509",
-          "-newkey",
-          "ec",
-          "-pkeyopt",
-          "ec_paramgen_curve:prime256v1",
-          "-nodes",
-          "-days",
-          "2",
-        ],
-        ...[
-          "-subj",
-          "/CN=test",
-          "-addext",
-          "subjectAltName=IP:127.0.0.1",
-          "-addext",
-          "basicConstraints=critical,CA:FALSE",
-        ],
-        ...["-keyout", `${directory}/key`, "-out", `${directory}/cert`],
-      ],
-      stderr: "null",
-    }).output();
-    assert.ok(success);
-    const [cert, key] = ["cert", "key"].map((name) => Deno.readTextFileSync(`${directory}/${name}`));
+    const { cert, key } = await certificate(directory);
     await using api = tinyApi(() => Response.json({ stdout: "safely\n", stderr: "" }), {
-      tls: { cert: cert!, key: key! },
+      tls: { cert, key },
     });
     const argv = ["--api", api.url, "--token-file", tokenFile(), "img", "x"];
     const distrusted = await run(argv);
     assert.equal(distrusted.code, 125);
     assert.match(distrusted.stderr, /^cordon: Cannot talk to the API at https:.*\n.*certificate/i);
     assert.deepEqual(api.asked, []);
-    const trusted = await run(argv, { env: { SSL_CERT_FILE: `${directory}/cert` } });
+    const trusted = await run(argv, { env: { SSL_CERT_FILE: `${directory}/cert.pem` } });
     assert.deepEqual([trusted.code, trusted.stdout, trusted.stderr], [0, "safely\n", ""]);
   },
 );

@@ -5,6 +5,7 @@ import { program, test, userns } from "../helpers/need.ts";
 import { Raw } from "../helpers/raw_http.ts";
 import { mark, memoryMib, openFiles, type Serving, serving, sleeping, until } from "../helpers/serving.ts";
 import { ordinaryTmp } from "../helpers/user.ts";
+import { certificate } from "../helpers/certificate.ts";
 
 const options = { needs: [userns] };
 const LISTEN = `listen = "127.0.0.1:0"`;
@@ -300,27 +301,6 @@ async function health({ port }: Serving, trusted: string): Promise<string> {
   } finally {
     client.close();
   }
-}
-
-async function certificate(directory: string, name: string): Promise<void> {
-  const kind = ["-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"];
-  const names = ["-subj", `/CN=${name}`, "-addext", "subjectAltName=IP:127.0.0.1"];
-  const { success, stderr } = await new Deno.Command("openssl", {
-    args: [
-      "req",
-      ...kind,
-      ...names,
-      "-addext",
-      "basicConstraints=critical,CA:FALSE",
-      "-keyout",
-      "key.pem",
-      "-out",
-      "cert.pem",
-    ],
-    cwd: directory,
-  }).output();
-  assert.ok(success, new TextDecoder().decode(stderr));
-  Deno.chmodSync(`${directory}/key.pem`, 0o644);
 }
 
 /** Sockets among the descriptors of a process. */

@@ -9,7 +9,7 @@ import { listContainers, removeContainer } from "../../lib/docker/containers.ts"
 import { importImage } from "../../lib/docker/images.ts";
 import { type Engine, openEngine } from "../../lib/docker/system.ts";
 import { type TarEntry, writeTar } from "../../lib/docker/tar.ts";
-import { type Need, program, python, root } from "./need.ts";
+import { type Need, program, python, root, test } from "./need.ts";
 import { asUserArgv, ordinaryUid } from "./user.ts";
 
 /** Name of the image every engine here has: busybox with its usual commands, 2 MB. */
@@ -388,4 +388,20 @@ async function processesNaming(text: string): Promise<number[]> {
     }
   }
   return found;
+}
+
+/** A test with dockerd, and the same one with Podman. */
+export function testEngines(
+  title: (engine: string) => string,
+  suite: (t: Deno.TestContext, engine: RunningEngine) => Promise<void>,
+  more: readonly Need[] = [],
+): void {
+  test(title("dockerd"), { needs: [...dockerNeeds, ...more] }, async (t) => {
+    await using docker = await startDocker();
+    await suite(t, docker);
+  });
+  test(title("Podman"), { needs: [...podmanNeeds, ...more] }, async (t) => {
+    await using podman = await startPodman();
+    await suite(t, podman);
+  });
 }

@@ -45,6 +45,25 @@ export interface Serving extends AsyncDisposable {
   execute(cmd: string, args?: string): Promise<Answered>;
 }
 
+/** A configuration for containers of an engine. `policy` goes on about the default one; `more` are tables. */
+export function forContainers(
+  { endpoint }: { endpoint: { path: string } },
+  image: string,
+  { policy = "", more = "" } = {},
+): string {
+  return `
+engine = "docker"
+drain = "1s"
+[docker]
+host = "unix://${endpoint.path}"
+[policies.default]
+images = ["${image}"]
+${policy}
+[tenants.class]
+tokens = ["${hashed(TOKEN)}"]
+${more}`;
+}
+
 export interface Answered {
   status: number;
   headers: Headers;

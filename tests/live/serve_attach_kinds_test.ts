@@ -2,16 +2,8 @@
 import assert from "node:assert/strict";
 import { listContainers } from "../../lib/docker/containers.ts";
 import { attached, created } from "../helpers/attached.ts";
-import {
-  dockerNeeds,
-  IMAGE,
-  podmanNeeds,
-  type RunningEngine,
-  startDocker,
-  startPodman,
-} from "../helpers/engines.ts";
-import { test } from "../helpers/need.ts";
-import { hashed, type Serving, serving, TOKEN, until } from "../helpers/serving.ts";
+import { IMAGE, type RunningEngine, testEngines } from "../helpers/engines.ts";
+import { forContainers, type Serving, serving, until } from "../helpers/serving.ts";
 
 const TRAP = "trap 'echo seen; exit 5' USR1; echo ready; while :; do sleep 0.1; done";
 /** Engines before Docker 23 learn of the size when it has started. */
@@ -21,16 +13,7 @@ const SIZED = "until stty size 2>/dev/null | grep '33 111'; do sleep 0.1; done; 
 async function attachSuite(t: Deno.TestContext, engine: RunningEngine): Promise<void> {
   await using server = await serving({
     user: "caller",
-    config: `
-engine = "docker"
-drain = "1s"
-[docker]
-host = "unix://${engine.endpoint.path}"
-[policies.default]
-images = ["${IMAGE}"]
-[tenants.class]
-tokens = ["${hashed(TOKEN)}"]
-`,
+    config: forContainers(engine, IMAGE),
   });
   await t.step(
     "a container of its own takes input, signals and the size of its terminal",
@@ -133,12 +116,4 @@ async function conversation(server: Serving, where: Record<string, unknown>): Pr
   assert.equal(shell.states.at(-1)!.exit_code, 4);
 }
 
-test("a container of dockerd is attached to", { needs: dockerNeeds }, async (t) => {
-  await using engine = await startDocker();
-  await attachSuite(t, engine);
-});
-
-test("a container of Podman is attached to", { needs: podmanNeeds }, async (t) => {
-  await using engine = await startPodman();
-  await attachSuite(t, engine);
-});
+testEngines((name) => `a container of ${name} is attached to`, attachSuite);

@@ -5,24 +5,13 @@ import { dockerNeeds, IMAGE, startDocker } from "../helpers/engines.ts";
 import { cordon, executable } from "../helpers/binary.ts";
 import { program, test } from "../helpers/need.ts";
 import { Pty, PYTHON } from "../helpers/pty.ts";
-import { hashed, serving, TOKEN } from "../helpers/serving.ts";
+import { forContainers, serving, TOKEN } from "../helpers/serving.ts";
 
 const needs = [...dockerNeeds, program(PYTHON)];
 
-const config = ({ endpoint }: { endpoint: { path: string } }) => `
-engine = "docker"
-drain = "1s"
-[docker]
-host = "unix://${endpoint.path}"
-[policies.default]
-images = ["${IMAGE}"]
-[tenants.class]
-tokens = ["${hashed(TOKEN)}"]
-`;
-
 test("a container takes input, signals and the size of its terminal", { needs }, async () => {
   await using engine = await startDocker();
-  await using server = await serving({ user: "caller", config: config(engine) });
+  await using server = await serving({ user: "caller", config: forContainers(engine, IMAGE) });
   const plain = await attached(
     server,
     await created(server, { command: "cat; exit 3", image: IMAGE, interactive: true }),

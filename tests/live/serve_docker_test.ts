@@ -4,23 +4,14 @@ import { listContainers } from "../../lib/docker/containers.ts";
 import { tmp } from "../helpers/binary.ts";
 import { dockerNeeds, IMAGE, type RunningEngine, startDocker } from "../helpers/engines.ts";
 import { test } from "../helpers/need.ts";
-import { hashed, mark, type Serving, serving, sleeping, TOKEN, until } from "../helpers/serving.ts";
-
-function config(engine: RunningEngine, pool = ""): string {
-  return `
-engine = "docker"
-drain = "1s"
-[docker]
-host = "unix://${engine.endpoint.path}"
-[policies.default]
-images = ["${IMAGE}"]
-[tenants.class]
-tokens = ["${hashed(TOKEN)}"]
-${pool}`;
-}
+import { forContainers, mark, type Serving, serving, sleeping, until } from "../helpers/serving.ts";
 
 function serve(engine: RunningEngine, options: { state?: string; pool?: string } = {}): Promise<Serving> {
-  return serving({ user: "caller", config: config(engine, options.pool), state: options.state ?? tmp() });
+  return serving({
+    user: "caller",
+    config: forContainers(engine, IMAGE, { more: options.pool ?? "" }),
+    state: options.state ?? tmp(),
+  });
 }
 
 test(
@@ -90,7 +81,7 @@ test(
         for await (const conn of listener) held.push(conn);
       })();
       const registry = `127.0.0.1:${listener.addr.port}`;
-      const pulling = config(engine).replace(
+      const pulling = forContainers(engine, IMAGE).replace(
         "images = [",
         `pull = "missing"\nimages = ["${registry}/**:*", `,
       );

@@ -2,36 +2,18 @@
 import assert from "node:assert/strict";
 import { listContainers } from "../../lib/docker/containers.ts";
 import { tmp } from "../helpers/binary.ts";
-import {
-  dockerNeeds,
-  IMAGE,
-  podmanNeeds,
-  type RunningEngine,
-  startDocker,
-  startPodman,
-} from "../helpers/engines.ts";
-import { test } from "../helpers/need.ts";
-import { hashed, mark, type Serving, serving, sleeping, TOKEN, until } from "../helpers/serving.ts";
+import { IMAGE, type RunningEngine, testEngines } from "../helpers/engines.ts";
+import { forContainers, mark, type Serving, serving, sleeping, until } from "../helpers/serving.ts";
 
 // deno-lint-ignore no-explicit-any
 type Json = any;
 
-function serve({ endpoint }: RunningEngine, state = tmp()): Promise<Serving> {
-  const config = `
-engine = "docker"
-drain = "1s"
-[docker]
-host = "unix://${endpoint.path}"
-[policies.default]
-images = ["${IMAGE}"]
-aliases = { box = "${IMAGE}" }
+function serve(engine: RunningEngine, state = tmp()): Promise<Serving> {
+  const policy = `aliases = { box = "${IMAGE}" }
 [policies.default.files]
 work = "4M"
-store = "2M"
-[tenants.class]
-tokens = ["${hashed(TOKEN)}"]
-`;
-  return serving({ user: "caller", config, state });
+store = "2M"`;
+  return serving({ user: "caller", config: forContainers(engine, IMAGE, { policy }), state });
 }
 
 async function ask(server: Serving, method: string, path: string, json?: Json): Promise<Json> {
@@ -150,12 +132,4 @@ async function filesAndSessions(t: Deno.TestContext, engine: RunningEngine): Pro
   });
 }
 
-test("serve gives containers of dockerd files and sessions", { needs: dockerNeeds }, async (t) => {
-  await using engine = await startDocker();
-  await filesAndSessions(t, engine);
-});
-
-test("serve gives containers of Podman files and sessions", { needs: podmanNeeds }, async (t) => {
-  await using engine = await startPodman();
-  await filesAndSessions(t, engine);
-});
+testEngines((name) => `serve gives containers of ${name} files and sessions`, filesAndSessions);

@@ -6,15 +6,7 @@ import { readConfig } from "../../lib/serve/config/read.ts";
 import { judge } from "../../lib/serve/policy/judge.ts";
 import { realPlaces } from "../../lib/serve/policy/places.ts";
 import type { DockerVerdict, PolicyFacts } from "../../lib/serve/policy/verdict.ts";
-import {
-  dockerNeeds,
-  IMAGE,
-  podmanNeeds,
-  type RunningEngine,
-  startDocker,
-  startPodman,
-} from "../helpers/engines.ts";
-import { test } from "../helpers/need.ts";
+import { IMAGE, type RunningEngine, testEngines } from "../helpers/engines.ts";
 import { HOST } from "../unit/serve/policy/policies.ts";
 import { run } from "./client_suite.ts";
 
@@ -105,12 +97,4 @@ async function suite(t: Deno.TestContext, running: RunningEngine): Promise<void>
   });
 }
 
-test("the policy's containers in dockerd", { needs: dockerNeeds }, async (t) => {
-  await using docker = await startDocker();
-  await suite(t, docker);
-});
-
-test("the policy's containers in Podman", { needs: podmanNeeds }, async (t) => {
-  await using podman = await startPodman();
-  await suite(t, podman);
-});
+testEngines((name) => `the policy's containers in ${name}`, suite);

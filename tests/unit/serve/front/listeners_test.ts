@@ -6,6 +6,7 @@ import { listenUnix } from "../../../../lib/serve/front/unix.ts";
 import { program, test } from "../../../helpers/need.ts";
 import { Raw } from "../../../helpers/raw_http.ts";
 import { tmp } from "../../../helpers/run.ts";
+import { certificate } from "../../../helpers/certificate.ts";
 
 function names(directory: string): string[] {
   return [...Deno.readDirSync(directory)].map(({ name }) => name).sort();
@@ -109,37 +110,6 @@ Deno.test("when one address cannot be had, none is kept", async () => {
   assert.deepEqual(names(directory), []);
   taken.close();
 });
-
-async function certificate(directory: string, name: string): Promise<void> {
-  const args = [
-    "req",
-    "-x509",
-    "-newkey",
-    "ec",
-    "-pkeyopt",
-    "ec_paramgen_curve:prime256v1",
-    "-nodes",
-    "-days",
-    "2",
-  ];
-  const { success, stderr } = await new Deno.Command("openssl", {
-    args: [
-      ...args,
-      "-keyout",
-      "key.pem",
-      "-out",
-      "cert.pem",
-      "-subj",
-      `/CN=${name}`,
-      "-addext",
-      "subjectAltName=IP:127.0.0.1",
-      "-addext",
-      "basicConstraints=critical,CA:FALSE",
-    ],
-    cwd: directory,
-  }).output();
-  assert.ok(success, new TextDecoder().decode(stderr));
-}
 
 test("TLS: answers, takes a new certificate, keeps the old one when the new one is broken", {
   needs: [program("openssl")],
